@@ -1,0 +1,113 @@
+"""The messages on the broker: the contract between producer and worker.
+
+Topics
+    wiki.edits        key: shard ("0".."31"); value: JSON array of `Change`, all of one shard, in source order
+    wiki.deadletters  key: dead letter id; value: JSON object `DeadLetter`
+    wiki.ledger       key: "topic/partition/page"; value: JSON object `LedgerPage`
+    wiki.positions    compacted; key: "topic/partition"; value: JSON object `Position`
+"""
+
+import re
+from typing import Literal, TypeAlias
+from zlib import crc32
+
+import msgspec
+
+EDITS_TOPIC = "wiki.edits"
+DEAD_LETTERS_TOPIC = "wiki.deadletters"
+LEDGER_TOPIC = "wiki.ledger"
+POSITIONS_TOPIC = "wiki.positions"
+
+SHARDS = 32
+
+Actor: TypeAlias = Literal["person", "bot", "temporary"]
+
+# Names that MediaWiki gives to people who edit without an account: `~2026-12345-67`, and IP addresses on
+# wikis that have not switched. An account name can be neither: MediaWiki refuses both forms.
+_TEMPORARY = re.compile(r"~\d{4}-|\d{1,3}(?:\.\d{1,3}){3}$|(?=.*:)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}$")
+
+
+class Change(msgspec.Struct, omit_defaults=True, gc=False):
+    """One accepted change. Fields are named as the columns of `battlefield.edits`."""
+
+    meta_id: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    wiki: str
+    server_name: str
+    namespace: int
+    title: str
+    type: str
+    user: str  # "" where it was redacted
+    actor: Actor
+    comment: str
+    timestamp: int  # event time, seconds since 1970, UTC
+    received: int  # when the producer read it, milliseconds since 1970, UTC
+    rev_id: int = 0  # 0: none (log entries)
+    old_rev_id: int = 0
+    length_old: int | None = None  # bytes
+    length_new: int | None = None
+    minor: bool = False
+    log_type: str = ""
+    log_action: str = ""
+    log_params: str = ""  # JSON as it came
+
+
+class DeadLetter(msgspec.Struct, omit_defaults=True):
+    """Something that could not be used, with the reason."""
+
+    dead_letter_id: str  # stable over replays: a hash of origin and raw bytes
+    received: int  # milliseconds
+    reason: str  # a code, see docs/architecture.md
+    error: str  # for people
+    raw: bytes  # as it came, cut at 64 KiB (base64 in JSON)
+    raw_size: int  # before the cut, bytes
+    source_topic: str = ""
+    source_partition: int = 0
+    source_offset: int = -1
+
+
+class LedgerPage(msgspec.Struct):
+    """What the producer read of one page of 1,000 source offsets, all of it acknowledged by the broker.
+
+    `read == last_offset - first_offset + 1` unless the source itself left a gap.
+    """
+
+    source_topic: str
+    source_partition: int
+    page: int  # source_offset // 1000
+    first_offset: int
+    last_offset: int
+    read: int
+    kept: int
+    dead_lettered: int
+    dropped: dict[str, int]  # by reason
+
+
+class Position(msgspec.Struct):
+    """The highest source offset up to which the broker has acknowledged everything without a gap."""
+
+    source_topic: str
+    source_partition: int
+    offset: int
+    received_until: int  # `meta.dt` of that change, milliseconds
+
+
+encode = msgspec.json.Encoder().encode
+decode_changes = msgspec.json.Decoder(list[Change]).decode
+decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
+decode_ledger_page = msgspec.json.Decoder(LedgerPage).decode
+decode_position = msgspec.json.Decoder(Position).decode
+
+
+def shard_of(wiki: str, title: str) -> int:
+    """The shard of a page, 0 to 31. In SQL: `CRC32(concat(wiki, '\\0', title)) % 32`."""
+    return crc32(f"{wiki}\0{title}".encode()) % SHARDS
+
+
+def actor_of(user: str, bot: bool) -> Actor:
+    """The actor class of an editor: the bot flag first, then the form of the name."""
+    if bot:
+        return "bot"
+    return "temporary" if _TEMPORARY.match(user) else "person"

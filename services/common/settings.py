@@ -1,0 +1,109 @@
+"""Every setting of the project, typed and checked at start. docs/settings.md is made from this file.
+
+A setting is read from the environment under its own name in capitals, else from `.env` in the working
+directory. Compose and the embedded run differ in addresses only, so moving to managed parts is a change of `.env`.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults: a laptop without Docker."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    # Source
+    eventstreams_url: str = Field(
+        "https://stream.wikimedia.org/v2/stream/recentchange",
+        description="Where changes come from: Wikimedia's EventStreams, or the simulator.",
+    )
+    eventstreams_contact: str = Field(
+        "",
+        description="Your mail address or web page. Wikimedia refuses clients (403) whose User-Agent names no contact.",
+    )
+    eventstreams_since: str = Field(
+        "",
+        description="How far back the very first start fills in, as `90m`, `6h` or `7d` (at most 7 days); empty: from now.",
+    )
+    eventstreams_read_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without one byte after which a connection counts as dead. Wikimedia sends no heartbeat, "
+        "but never pauses this long.",
+    )
+
+    # Broker
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="The Kafka-API broker, as host:port.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Managed brokers ask for `SASL_SSL`."
+    )
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "", description="Used with a SASL protocol."
+    )
+    kafka_sasl_username: str = Field("", description="Used with a SASL protocol.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Used with a SASL protocol.")
+    kafka_ssl_ca_location: str = Field("", description="A CA file, where the broker's is not a public one.")
+    kafka_partitions: int = Field(
+        8, ge=1, le=32, description="Partitions of `wiki.edits` when it is created: the most workers that can share it."
+    )
+    kafka_replication_factor: int = Field(1, ge=1, description="Of topics when they are created; 3 on a cluster.")
+    kafka_buffer_changes: int = Field(
+        20_000, ge=1_000, description="Changes the producer holds unacknowledged before it stops reading the source."
+    )
+
+    # ClickHouse
+    clickhouse_host: str = Field("127.0.0.1", description="ClickHouse's HTTP interface.")
+    clickhouse_port: int = Field(8123, ge=1, le=65535, description="8443 on ClickHouse Cloud.")
+    clickhouse_user: str = Field("", description="The writer's account (services); the embedded run makes its own.")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="The writer's password; there is no default.")
+    clickhouse_reader_user: str = Field(
+        "", description="The account of dashboard and API, SELECT only. Empty: the embedded endpoint's local reader."
+    )
+    clickhouse_reader_password: SecretStr = Field(SecretStr(""), description="The reader's password.")
+    clickhouse_database: str = Field("battlefield", pattern=r"^[a-z_][a-z0-9_]*$", description="The database.")
+    clickhouse_secure: bool = Field(False, description="TLS to ClickHouse.")
+    clickhouse_ca_location: str = Field("", description="A CA file, where ClickHouse's is not a public one.")
+
+    # Worker
+    worker_group: str = Field("battlefield-worker", description="The consumer group that workers share.")
+    worker_commit_interval: float = Field(
+        0.5, gt=0, description="Seconds between checkpoints: sooner is fresher, later is fewer and larger inserts."
+    )
+    worker_commit_messages: int = Field(
+        400,
+        ge=1,
+        description="Messages after which a checkpoint comes early; it bounds a worker's memory when catching up.",
+    )
+    window_grace: int = Field(
+        3600,
+        ge=60,
+        le=86_400,
+        description="Seconds of event time that a window stays open to late changes; later ones are counted as late.",
+    )
+
+    # Files, logs and the dashboard
+    data_dir: Path = Field(Path("data"), description="Where state, heartbeats and the embedded parts keep files.")
+    dashboard_port: int = Field(8501, ge=1, le=65535, description="The dashboard's address is http://127.0.0.1:PORT.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+    log_format: Literal["console", "json"] = Field("console", description="`json` in containers.")
+
+
+class InvalidSettings(Exception):
+    """A setting has a value that cannot be used; the message names it and says what is expected."""
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once. Raises InvalidSettings with one line per faulty setting."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise InvalidSettings("Correct these settings (docs/settings.md):\n  " + "\n  ".join(lines)) from None
