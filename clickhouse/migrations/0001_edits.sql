@@ -33,7 +33,10 @@ CREATE TABLE IF NOT EXISTS edits
     late             Bool,                   -- came after its window had closed: not in fronts, not in page state
     claim_method     LowCardinality(String), -- what the comment says of a revert: '', undo, rollback, restore, manual
     claim_user       String CODEC(ZSTD(1)),  -- whom it names as reverted
-    claim_rev_id     UInt64,                 -- which revision it names as undone or restored, 0: none
+    claim_rev_id     UInt64,                 -- which revision it names as undone, 0: none
+    claim_restored_user String CODEC(ZSTD(1)), -- whose version it names as restored
+    claim_form       LowCardinality(String), -- standard (MediaWiki's own), tool, bare (`rv`)
+    claim_exempt     LowCardinality(String), -- '', vandalism, biography, copyright, ...: exempt from the three-revert rule
     stored           DateTime('UTC') DEFAULT now(),
     version          UInt64,
     INDEX title_bloom title TYPE bloom_filter(0.01) GRANULARITY 4,

@@ -18,4 +18,4 @@ def command(address: str) -> None:
     os.chdir(PROJECT_ROOT / "dashboards")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
     arguments = ["--server.address", address, "--server.port", str(port), "--server.headless", "true"]
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(app), *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(app), *arguments])  # noqa: S606 - no shell wanted

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     )
     eventstreams_since: str = Field(
         "",
-        description="How far back the very first start fills in, as `90m`, `6h` or `7d` (at most 7 days); empty: from now.",
+        description="How far back the very first start fills in: `90m`, `6h`, `7d` (7 days at most); empty: from now.",
     )
     eventstreams_read_timeout: float = Field(
         60.0,
