@@ -1,4 +1,4 @@
--- Every accepted change, once. The natural key is (wiki, meta_id) within its hour of event time.
+-- Every accepted change, once. The natural key is (source, wiki, meta_id) within its hour of event time.
 --
 -- The hour leads the sorting key because the board asks for "the last N minutes" of all wikis; pages and
 -- users are found through the bloom filters. Partitions are months of event time: replaced rows meet in one
@@ -7,7 +7,8 @@
 CREATE TABLE IF NOT EXISTS edits
 (
     meta_id          UUID,
-    source_topic     LowCardinality(String),
+    source           LowCardinality(String), -- what plays: live, replay-<name>, wargame-<seed>; see source_of()
+    source_topic     LowCardinality(String), -- origin in Wikimedia's own log: topic, partition, offset
     source_partition UInt16,
     source_offset    Int64,
     wiki             LowCardinality(String),
@@ -44,5 +45,5 @@ CREATE TABLE IF NOT EXISTS edits
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (toStartOfHour(timestamp), wiki, meta_id)
+ORDER BY (toStartOfHour(timestamp), wiki, meta_id, source)
 TTL stored + INTERVAL 30 DAY;

@@ -1,10 +1,11 @@
--- Ten-second windows by wiki, shard and actor class; sum over shards. A window is upserted while it is open.
+-- Ten-second windows by wiki, actor class, shard and source; sum over shards. A window is upserted while it is open.
 CREATE TABLE IF NOT EXISTS fronts
 (
     window_start  DateTime('UTC') CODEC(Delta, ZSTD(1)),
     wiki          LowCardinality(String),
     shard         UInt8,
     actor         LowCardinality(String), -- person, bot, temporary
+    source        LowCardinality(String),
     edits         UInt32,                 -- changes of type edit or new
     creations     UInt32,                 -- of these, new pages
     reverts       UInt32,                 -- reverts of others made in this window
@@ -16,5 +17,5 @@ CREATE TABLE IF NOT EXISTS fronts
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (window_start, wiki, shard, actor)
+ORDER BY (window_start, wiki, shard, actor, source)
 TTL stored + INTERVAL 30 DAY;

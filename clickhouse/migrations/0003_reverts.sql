@@ -19,11 +19,11 @@ CREATE TABLE IF NOT EXISTS reverts
     self_revert      Bool,                   -- never counted
     comment          String CODEC(ZSTD(1)),
     shard            UInt8,
-    source_topic     LowCardinality(String),
+    source           LowCardinality(String),
     stored           DateTime('UTC') DEFAULT now(),
     version          UInt64                  -- 1 from the summary, 2 declared
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (toStartOfHour(timestamp), wiki, title, rev_id)
+ORDER BY (toStartOfHour(timestamp), wiki, title, rev_id, source)
 TTL stored + INTERVAL 730 DAY;

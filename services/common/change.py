@@ -8,10 +8,12 @@ Topics
 """
 
 import re
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
 EDITS_TOPIC = "wiki.edits"
 DEAD_LETTERS_TOPIC = "wiki.deadletters"
@@ -27,27 +29,36 @@ Actor: TypeAlias = Literal["person", "bot", "temporary"]
 _TEMPORARY = re.compile(r"~\d{4}-|\d{1,3}(?:\.\d{1,3}){3}$|(?=.*:)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}$")
 
 
+# The bounds are those of the ClickHouse columns: a value beyond them would fail the insert of a whole batch.
+UInt16: TypeAlias = Annotated[int, Meta(ge=0, lt=2**16)]
+UInt32: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
+Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+Natural63: TypeAlias = Annotated[int, Meta(ge=0, lt=2**63)]
+# MediaWiki's database names; a hostile source must not fill LowCardinality dictionaries with free text
+WikiName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
 class Change(msgspec.Struct, omit_defaults=True, gc=False):
     """One accepted change. Fields are named as the columns of `battlefield.edits`."""
 
-    meta_id: str
+    meta_id: UUID
     source_topic: str
-    source_partition: int
-    source_offset: int
-    wiki: str
+    source_partition: UInt16
+    source_offset: Natural63
+    wiki: WikiName
     server_name: str
-    namespace: int
+    namespace: Int32
     title: str
     type: str
     user: str  # "" where it was redacted
     actor: Actor
     comment: str
-    timestamp: int  # event time, seconds since 1970, UTC
-    received: int  # when the producer read it, milliseconds since 1970, UTC
-    rev_id: int = 0  # 0: none (log entries)
-    old_rev_id: int = 0
-    length_old: int | None = None  # bytes
-    length_new: int | None = None
+    timestamp: UInt32  # event time, seconds since 1970, UTC
+    received: Natural63  # when the producer read it, milliseconds since 1970, UTC
+    rev_id: Natural63 = 0  # 0: none (log entries)
+    old_rev_id: Natural63 = 0
+    length_old: UInt32 | None = None  # bytes
+    length_new: UInt32 | None = None
     minor: bool = False
     log_type: str = ""
     log_action: str = ""
@@ -99,6 +110,15 @@ decode_changes = msgspec.json.Decoder(list[Change]).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_ledger_page = msgspec.json.Decoder(LedgerPage).decode
 decode_position = msgspec.json.Decoder(Position).decode
+
+
+def source_of(source_topic: str) -> str:
+    """What plays, from the origin's topic: "live", "replay-<name>" or "wargame-<seed>".
+
+    The datacenter prefix is left out: Wikimedia swaps it (`eqiad.`, `codfw.`) without it being another source.
+    """
+    player, _, _ = source_topic.partition(".")
+    return player if player.startswith(("replay-", "wargame-")) else "live"
 
 
 def shard_of(wiki: str, title: str) -> int:
