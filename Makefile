@@ -1,0 +1,93 @@
+# Wiki Battlefield. `make` alone lists what there is. Written for GNU make 3.81, which macOS ships.
+
+ifeq ($(OS),Windows_NT)
+$(error On Windows run this in WSL 2 (https://learn.microsoft.com/windows/wsl/install): the broker and ClickHouse come as packages for Linux and macOS only)
+endif
+
+VENV := .venv
+PYTHON ?=
+export PYTHON
+UV ?= uv
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+##### Without Docker
+
+.PHONY: demo
+demo: $(VENV)/demo.stamp ## Run everything on this machine. SOURCE=live|simulate|FILE|URL chooses what plays
+	@$(VENV)/bin/battlefield up $(if $(SOURCE),--source '$(SOURCE)')
+
+##### With Docker
+
+.PHONY: init
+init: ## Write .env with random passwords, where there is none. CONTACT=you@example.org names you to Wikimedia
+	@python=$$(sh scripts/find_python.sh) && "$$python" scripts/init_env.py $(if $(CONTACT),--contact '$(CONTACT)')
+
+.PHONY: up
+up: .env ## Start the containers and wait until all are healthy
+	docker compose up --build --wait
+
+.PHONY: down
+down: ## Stop the containers; what they stored stays
+	docker compose down
+
+.env:
+	@echo "There is no .env yet: run 'make init' first." >&2; exit 1
+
+##### Work on the code
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## Run all tests. ARGS='-k windows' passes arguments on to pytest
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## Check style, formatting and types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(VENV)/dev.stamp ## Put the code into the project's format
+	@$(VENV)/bin/ruff check --fix
+	@$(VENV)/bin/ruff format
+
+.PHONY: docs
+docs: $(VENV)/demo.stamp ## Write docs/settings.md anew from the settings
+	@$(VENV)/bin/python -m scripts.make_settings_doc
+
+# Each lock holds the one before it with the same versions: what the services need (the image), the run without
+# Docker, the tools. setuptools is in the first: the project itself is built with it, offline. No index host is named.
+COMPILE = $(UV) pip compile pyproject.toml build/build-requires.txt --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(LOCK_ARGS)
+
+.PHONY: lock
+lock: ## Write the requirements*.lock files anew (needs uv). LOCK_ARGS=--upgrade takes the newest versions
+	@command -v $(UV) >/dev/null || { echo "uv is needed: pip install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
+	@mkdir -p build
+	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml > build/build-requires.txt
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) -o requirements-demo.lock -c requirements.lock --extra embedded
+	@$(COMPILE) -o requirements-dev.lock -c requirements-demo.lock --extra embedded --extra dev
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; stored data and .env stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##### The virtual environment: a changed lock installs again, else nothing is done
+
+$(VENV)/bin/python:
+	@python=$$(sh scripts/find_python.sh) && echo "Making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+
+$(VENV)/demo.stamp: requirements-demo.lock pyproject.toml | $(VENV)/bin/python
+	@sh scripts/install_locked.sh $(VENV) requirements-demo.lock
+	@touch $@
+
+# the tools' lock holds all of the demo's, so both are up to date after it
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	@sh scripts/install_locked.sh $(VENV) requirements-dev.lock
+	@touch $(VENV)/demo.stamp $@
