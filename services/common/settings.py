@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     kafka_replication_factor: int = Field(1, ge=1, description="Of topics when they are created; 3 on a cluster.")
     kafka_buffer_changes: int = Field(
-        20_000, ge=1_000, description="Changes the producer holds unacknowledged before it stops reading the source."
+        50_000, ge=1_000, description="Changes the producer holds unacknowledged before it stops reading the source."
     )
 
     # ClickHouse

@@ -30,6 +30,7 @@ class Ledger:
     def __init__(self) -> None:
         self._line: deque[Entry] = deque()
         self._pages: dict[tuple[str, int, int], LedgerPage] = {}
+        self._changed: dict[tuple[str, int, int], LedgerPage] = {}
         self._read_up_to: dict[tuple[str, int], int] = {}
         self.positions: dict[tuple[str, int], Position] = {}
 
@@ -64,9 +65,8 @@ class Ledger:
         self._read_up_to[origin.topic, origin.partition] = origin.offset
         return entry
 
-    def advance(self) -> list[LedgerPage]:
-        """Take the settled head off the line; returns the pages that it changed, oldest first."""
-        changed: dict[tuple[str, int, int], LedgerPage] = {}
+    def advance(self) -> None:
+        """Take the settled head off the line, into the pages and the positions."""
         line = self._line
         while line and line[0].settled:
             entry = line.popleft()
@@ -78,13 +78,14 @@ class Ledger:
                 page = LedgerPage(topic, partition, offset // PAGE, offset, offset, 0, 0, 0, {})
                 self._pages[key] = page
             _add(page, entry)
-            changed[key] = page
-        self._forget_full_pages()
-        return list(changed.values())
+            self._changed[key] = page
 
-    def _forget_full_pages(self) -> None:
+    def take_changed_pages(self) -> list[LedgerPage]:
+        """The pages that changed since the last call, oldest first; full ones are forgotten with it."""
+        changed, self._changed = list(self._changed.values()), {}
         for key in [k for k in self._pages if k[2] < self.positions[k[0], k[1]].offset // PAGE]:
             del self._pages[key]
+        return changed
 
 
 def _add(page: LedgerPage, entry: Entry) -> None:

@@ -1,0 +1,258 @@
+"""`battlefield produce`: EventStreams -> wiki.edits, at least once, in order, with bounded memory."""
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import click
+import msgspec
+import structlog
+from aiohttp_sse_client.client import MessageEvent
+from confluent_kafka import KafkaException
+
+from services.common.change import Change, DeadLetter
+from services.common.heartbeat import beat
+from services.common.kafka import create_topics
+from services.common.logs import set_up_logs
+from services.common.settings import Settings, get_settings
+from services.producer.batches import TICK, Batch, Batches
+from services.producer.broker import Broker, DeliveryFailed
+from services.producer.events import Dropped, Origin, dead_letter, read_event
+from services.producer.ledger import Ledger
+from services.producer.positions import saved_positions
+from services.producer.stream import End, MissingContact, Unreadable, connect_forever, last_event_id
+
+YIELD_EVERY = 100  # events; while catching up, data is always there and reading never lets other tasks run by itself
+PUBLISH_EVERY = 1.0  # seconds between ledger, position and heartbeat
+FLUSH_TIMEOUT = 7.0  # seconds at the end; with all else it stays below the 10 s that a container gets
+LONGEST_SINCE = timedelta(days=7)  # Wikimedia keeps 7 days for certain
+
+log = structlog.get_logger()
+
+
+class BadSince(ValueError):
+    """EVENTSTREAMS_SINCE is no span like 90m, 6h or 7d, or longer than 7 days."""
+
+
+def since_instant(span: str, now: datetime) -> str:
+    """The ISO 8601 instant that lies `span` before `now`; "" for an empty span. Raises BadSince."""
+    if not span:
+        return ""
+    match = re.fullmatch(r"(\d+)([smhd])", span.strip())
+    if not match:
+        raise BadSince(f"EVENTSTREAMS_SINCE={span!r}: write a span such as 90m, 6h or 7d")
+    back = timedelta(seconds=int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]])
+    if back > LONGEST_SINCE:
+        raise BadSince(f"EVENTSTREAMS_SINCE={span!r}: Wikimedia keeps 7 days; write 7d at most")
+    return (now - back).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Intake:
+    """The producer's loop: read, account, gather, send. Everything runs on one event loop, so nothing is locked."""
+
+    def __init__(self, settings: Settings, broker: Broker, ledger: Ledger) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._ledger = ledger
+        self._batches = Batches()
+        self._dropped: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
+        self._read = self._kept = self._dead_lettered = self._repeated = 0
+        self._newest_dt_ms = max((p.received_until for p in ledger.positions.values()), default=0)
+        self._last_origin: Origin | None = None
+        self._sse_positions: dict[tuple[str, int], int] = {}
+        self._last_error = ""
+        self._state = "starting"
+        self._rate = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set, then deliver what was read and save the position. Raises DeliveryFailed."""
+        since = since_instant(self._settings.eventstreams_since, datetime.now(UTC))
+        stream = connect_forever(self._settings, self._resume_id, since, self._note_end)
+        tasks = [
+            asyncio.create_task(self._read_all(stream), name="read"),
+            asyncio.create_task(self._tick_forever(), name="tick"),
+            asyncio.create_task(self._publish_forever(), name="publish"),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()  # none of them ends by itself: this raises what ended it
+        finally:
+            for task in (stopping, *tasks):
+                task.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        await self._finish()
+
+    def _resume_id(self) -> str:
+        return last_event_id(self._ledger.read_positions, self._newest_dt_ms)
+
+    async def _read_all(self, stream: AsyncIterator[MessageEvent | Unreadable]) -> None:
+        async for event in stream:
+            self._state = "running"
+            self._read_one(event)
+            if self._read % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            # the broker is away or slow: leave the rest with the source instead of in memory
+            while self._ledger.unacknowledged >= self._settings.kafka_buffer_changes:
+                self._state = "waiting"
+                await asyncio.sleep(TICK / 10)
+                self._acknowledge()
+
+    def _read_one(self, event: MessageEvent | Unreadable) -> None:
+        if isinstance(event, Unreadable):
+            self._step_over(event)
+            return
+        received = time.time_ns() // 1_000_000
+        reading = read_event(event.data, received, self._origin_by_id(event.last_event_id))
+        origin = reading.origin
+        if origin is not None and self._ledger.is_repeated(origin):
+            self._repeated += 1
+            return
+        self._read += 1
+        self._newest_dt_ms = max(self._newest_dt_ms, reading.dt_ms)
+        match reading.outcome:
+            case Change() as change:
+                self._kept += 1
+                entry = self._ledger.enter(origin, reading.dt_ms, "kept")  # type: ignore[arg-type] # a change has one
+                for batch in self._batches.add(change, entry):
+                    self._send(batch)
+            case Dropped(reason):
+                self._dropped[reason] += 1
+                if origin is not None:
+                    self._ledger.enter(origin, reading.dt_ms, reason, settled=True)
+            case DeadLetter() as letter:
+                self._refuse(letter, origin, reading.dt_ms)
+        self._last_origin = origin or self._last_origin
+
+    def _refuse(self, letter: DeadLetter, origin: Origin | None, dt_ms: int) -> None:
+        self._dead_lettered += 1
+        self._last_error = f"{letter.reason}: {letter.error}"
+        entries = [self._ledger.enter(origin, dt_ms, "dead_lettered")] if origin is not None else []
+        self._broker.send_dead_letter(letter, entries)
+
+    def _step_over(self, place: Unreadable) -> None:
+        """Account for an unreadable event, so that the next connection begins behind it."""
+        self._read += 1
+        last = self._last_origin
+        origin = Origin(last.topic, last.partition, last.offset + 1) if last else None
+        letter = dead_letter(place.raw, time.time_ns() // 1_000_000, origin, place.reason, "the line cannot be read")
+        self._refuse(letter, origin, self._newest_dt_ms)
+        self._last_origin = origin
+
+    def _origin_by_id(self, event_id: str) -> Origin | None:
+        """The origin that an SSE id tells, where it counts in offsets: the entry that moved, minus one."""
+        if '"offset"' not in event_id:
+            return None
+        try:
+            entries = msgspec.json.decode(event_id, type=list[dict[str, str | int]])
+            now = {(str(e["topic"]), int(e["partition"])): int(e["offset"]) for e in entries if "offset" in e}
+        except (msgspec.MsgspecError, KeyError, ValueError):
+            return None
+        before, self._sse_positions = self._sse_positions, now
+        moved = [key for key, offset in now.items() if offset > max(before.get(key, 0), 0)]
+        return Origin(*moved[0], now[moved[0]] - 1) if len(moved) == 1 else None
+
+    def _send(self, batch: Batch) -> None:
+        for letter in self._broker.send(batch):
+            self._kept -= 1
+            self._dead_lettered += 1
+            self._last_error = f"{letter.reason}: {letter.error}"
+
+    async def _tick_forever(self) -> None:
+        while True:
+            for batch in self._batches.tick():
+                self._send(batch)
+            self._acknowledge()
+            await asyncio.sleep(TICK)
+
+    def _acknowledge(self) -> None:
+        self._broker.poll()
+        self._ledger.advance()
+
+    async def _publish_forever(self) -> None:
+        read_before, at = self._read, time.monotonic()
+        while True:
+            await asyncio.sleep(PUBLISH_EVERY)
+            now = time.monotonic()
+            self._rate = (self._read - read_before) / (now - at)
+            read_before, at = self._read, now
+            self._beat()
+            pages = self._ledger.take_changed_pages()
+            if pages:
+                await self._broker.publish(pages, list(self._ledger.positions.values()))
+
+    async def _finish(self) -> None:
+        """Deliver what was read. What the broker does not take in time is read again at the next start."""
+        self._state = "stopping"
+        for batch in self._batches.close_all():
+            self._send(batch)
+        missing = await self._broker.flush(FLUSH_TIMEOUT)
+        self._ledger.advance()
+        pages = self._ledger.take_changed_pages()
+        if not missing:
+            publishing = asyncio.ensure_future(self._broker.publish(pages, list(self._ledger.positions.values())))
+            while not publishing.done():
+                self._broker.poll()
+                await asyncio.sleep(0.005)
+        self._beat()
+        log.info("stopped", read=self._read, undelivered=self._ledger.unacknowledged)
+
+    def _note_end(self, end: End) -> None:
+        self._state = "waiting"
+        self._ends[end.reason] += 1
+        self._last_error = f"{end.reason}: {end.detail}"
+
+    def _beat(self) -> None:
+        newest = self._newest_dt_ms
+        figures = {
+            "read": self._read,
+            "kept": self._kept,
+            "dropped": dict(self._dropped),
+            "dead_lettered": self._dead_lettered,
+            "repeated": self._repeated,
+            "unacknowledged": self._ledger.unacknowledged,
+            "connections_ended": dict(self._ends),
+            "rate": round(self._rate, 1),
+            "lag_s": round(time.time() - newest / 1000, 1) if newest else None,
+            "newest_dt_ms": newest,
+            "newest_offset": {f"{t}/{p}": offset for (t, p), offset in self._ledger.read_positions.items()},
+            "source": self._settings.eventstreams_url,
+        }
+        beat(self._settings.data_dir, "producer", self._state, figures, self._last_error)
+
+
+async def produce(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises MissingContact, BadSince, DeliveryFailed, KafkaException."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, stop.set)
+    beat(settings.data_dir, "producer", "starting", {})
+    await asyncio.to_thread(create_topics, settings)
+    ledger = Ledger()
+    ledger.resume_from(await asyncio.to_thread(saved_positions, settings))
+    await Intake(settings, Broker(settings), ledger).run(stop)
+
+
+@click.command("produce")
+def command() -> None:
+    """Read Wikipedia's changes and put them on the broker, until SIGTERM."""
+    settings = get_settings()
+    set_up_logs(settings, "producer")
+    try:
+        asyncio.run(produce(settings))
+    except (MissingContact, BadSince) as error:
+        raise click.ClickException(str(error)) from None
+    except (KafkaException, DeliveryFailed) as error:
+        raise click.ClickException(
+            f"The broker at {settings.kafka_bootstrap_servers} failed: {error}\n"
+            "Nothing is lost: the next start goes on from the saved position. Check that the broker runs."
+        ) from error
