@@ -33,7 +33,7 @@ _TEMPORARY = re.compile(r"~\d{4}-|\d{1,3}(?:\.\d{1,3}){3}$|(?=.*:)[0-9A-Fa-f]{0,
 UInt16: TypeAlias = Annotated[int, Meta(ge=0, lt=2**16)]
 UInt32: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
 Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
-Natural63: TypeAlias = Annotated[int, Meta(ge=0, lt=2**63)]
+Natural63: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # msgspec takes bounds that fit 64 bits alone
 # MediaWiki's database names; a hostile source must not fill LowCardinality dictionaries with free text
 WikiName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
 
