@@ -1,0 +1,351 @@
+"""The HTTP side: serves a log as Wikimedia's EventStreams serves its topics, faults included.
+
+    GET /v2/stream/recentchange   server-sent events; also `/v2/stream/mediawiki.recentchange`
+    GET /status                   what is played and how far it has come, as JSON
+    GET /healthz                  200 as long as the process answers
+
+What follows the real service (its library KafkaSSE): `:ok` first; ids that are JSON arrays with one entry per topic;
+`Last-Event-ID` by offset or by timestamp, -1 meaning "from now"; only the topics that a `Last-Event-ID` names are
+sent; 400 for one that cannot be read, 404 for a topic that is not served; `since` counts only without a
+`Last-Event-ID`; 403 for a User-Agent without contact; 429 past two connections from one address; a cut after a while.
+
+What differs, so that a replay is complete: a client without any position gets a playing that has an end from its
+beginning, not "from now".
+"""
+
+import asyncio
+import re
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from services.simulator.clock import Clock, Pace
+from services.simulator.events import iso_milliseconds, stamp
+from services.simulator.faults import REPEATED_AT_MOST, ConnectionFaults, FaultCounts, Faults
+from services.simulator.log import Layout, Source
+
+CONNECTIONS_PER_ADDRESS = 2
+# Bytes gathered before they are handed to the socket when the client is behind: one system call for some 50 events.
+FLUSH_BYTES = 64 * 1024
+# A User-Agent names a contact by a mail address, a web page or a user page. https://meta.wikimedia.org/wiki/User-Agent_policy
+_CONTACT = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|https?://[^\s/]+\.|\bUser:\S")
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "private, no-cache, no-store, max-age=0, must-revalidate",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a source is played.
+
+    cut_after: minutes after which a connection is ended between two events, 0: never. ids: what an SSE id holds for
+    a topic, its next offset or the last event's time + 1 ms (as Wikimedia configures it).
+    """
+
+    pace: Pace = 1.0
+    cut_after: float = 15.0
+    ids: Literal["offset", "timestamp"] = "offset"
+
+
+class _Assignment(msgspec.Struct):
+    """One entry of a Last-Event-ID."""
+
+    topic: str
+    partition: int = 0
+    offset: int | None = None
+    timestamp: int | None = None  # milliseconds
+
+
+class _Refused(Exception):
+    """The stream is not given; carries the answer."""
+
+    def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
+        super().__init__(text)
+        self.status, self.text, self.retry_after = status, text, retry_after
+
+
+class _Cut(Exception):
+    """The connection is to end without the end of the response, as a proxy ends it."""
+
+
+class Simulator:
+    """Serves one source to any number of addresses; all state is in this process's memory and small."""
+
+    def __init__(self, source: Source, play: Play, faults: Faults) -> None:
+        self._source, self._play, self._faults = source, play, faults
+        self._layout = Layout(faults.seed, faults.resend_every, faults.swap_every)
+        self._topics = [f"{source.name}.{site}.mediawiki.recentchange" for site in ("eqiad", "codfw")]
+        self._topic_json = [msgspec.json.encode(topic) for topic in self._topics]
+        self._ready = asyncio.Event()
+        self._clock = Clock(play.pace)
+        self._open: Counter[str] = Counter()  # connections by address
+        self._attempts = 0
+        self._sent = 0  # entries before this position have each been sent to someone
+        self._written = 0  # events written, repetitions included
+        self._counts = FaultCounts()
+
+    def application(self) -> web.Application:
+        """The routes, for aiohttp to run."""
+        app = web.Application()
+        app.router.add_get("/v2/stream/recentchange", self._stream)
+        app.router.add_get("/v2/stream/mediawiki.recentchange", self._stream)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/healthz", self._health)
+        return app
+
+    async def prepare(self) -> None:
+        """Make the source ready; connections wait for it. Raises what the source's `prepare` raises."""
+        await asyncio.to_thread(self._source.prepare)
+        self._ready.set()
+
+    # The three routes
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        events = self._events() if self._ready.is_set() else None
+        return web.json_response(
+            {
+                "kind": self._source.kind,
+                "name": self._source.name,
+                "topics": self._topics,
+                "ready": self._ready.is_set(),
+                "events": events,
+                "sent": self._sent,
+                "finished": events is not None and self._sent >= events,
+                "empty_lines": self._source.empty_lines,
+                "written": self._written,
+                "connections": self._open.total(),
+                "faults": asdict(self._counts),
+            }
+        )
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        address = request.remote or ""
+        self._attempts += 1
+        faults = ConnectionFaults(self._faults, self._attempts, time.monotonic())
+        try:
+            self._admit(request, address, faults)
+            assignments = self._assignments(request)
+        except _Refused as refused:
+            headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else None
+            log.info("refused a connection", status=refused.status, reason=refused.text)
+            return web.json_response({"detail": refused.text}, status=refused.status, headers=headers)
+        self._open[address] += 1
+        try:
+            await self._ready.wait()
+            return await self._serve(request, assignments, faults)
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+    # Who gets in, and from where
+
+    def _admit(self, request: web.Request, address: str, faults: ConnectionFaults) -> None:
+        if not _CONTACT.search(request.headers.get("User-Agent", "")):
+            raise _Refused(403, "Set a User-Agent that names you and a contact (mail address or web page).")
+        if self._open[address] >= CONNECTIONS_PER_ADDRESS:
+            raise _Refused(429, f"Over {CONNECTIONS_PER_ADDRESS} connections from {address}: close one.", 5)
+        if faults.refusal is not None:
+            code = str(faults.refusal.status)
+            self._counts.refusals[code] = self._counts.refusals.get(code, 0) + 1
+            raise _Refused(faults.refusal.status, "Injected refusal.", faults.refusal.retry_after)
+
+    def _assignments(self, request: web.Request) -> list[_Assignment]:
+        """Where the client wants to begin, topic by topic; without a word from it, "from now" on both topics."""
+        last_event_id = request.headers.get("Last-Event-ID")
+        if last_event_id is not None:
+            try:
+                assignments = msgspec.json.decode(last_event_id, type=list[_Assignment])
+            except msgspec.DecodeError as error:
+                raise _Refused(400, f"Last-Event-ID is no JSON array of topic positions: {error}") from None
+            foreign = [a.topic for a in assignments if a.topic not in self._topics or a.partition != 0]
+            if foreign:
+                raise _Refused(404, f"Topics {', '.join(foreign)} are not available; there are {self._topics}.")
+            return assignments
+        since = request.query.get("since")
+        if since is None:
+            return [_Assignment(topic, offset=-1) for topic in self._topics]
+        try:
+            time = int(since) if since.isdecimal() else iso_milliseconds(since)
+        except (ValueError, OverflowError):
+            raise _Refused(400, "since is neither an ISO 8601 instant nor milliseconds since 1970.") from None
+        return [_Assignment(topic, timestamp=time) for topic in self._topics]
+
+    async def _first_offsets(self, assignments: list[_Assignment], from_start: bool) -> dict[int, int]:
+        """For each topic asked for, the first offset to send."""
+        first: dict[int, int] = {}
+        for assignment in assignments:
+            topic = self._topics.index(assignment.topic)
+            if assignment.offset is not None and assignment.offset >= 0:
+                first[topic] = assignment.offset
+            elif assignment.timestamp is not None and assignment.offset is None:
+                first[topic] = self._layout.offset_at(topic, await self._position_at(assignment.timestamp))
+            elif from_start:
+                first[topic] = 0
+            else:
+                first[topic] = self._layout.offset_at(topic, await self._head())
+        return first
+
+    async def _head(self) -> int:
+        """The position that counts as "now": by the clock that events are due by, or what was sent so far."""
+        now = self._clock.now()
+        return self._sent if now is None else max(self._sent, await self._position_at(now))
+
+    async def _position_at(self, time: int) -> int:
+        while (line := self._source.find(time)) is None:  # noqa: ASYNC110 - each call is a slice of the search
+            await asyncio.sleep(0)
+        return self._layout.position_of_line(line, self._source.length)
+
+    def _events(self) -> int | None:
+        length = self._source.length
+        return None if length is None else self._layout.entries(length)
+
+    # One connection
+
+    async def _serve(
+        self, request: web.Request, assignments: list[_Assignment], faults: ConnectionFaults
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=_STREAM_HEADERS)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b":ok\n\n")
+        self._clock.start(self._source.begins)
+        nowhere = not request.headers.get("Last-Event-ID") and "since" not in request.query
+        first = await self._first_offsets(assignments, from_start=nowhere and self._source.length is not None)
+        connection = _Connection(self, response, faults, assignments)
+        try:
+            async with asyncio.timeout(self._play.cut_after * 60 or None):
+                await self._send(connection, first)
+                await asyncio.Event().wait()  # over: the connection stays open and silent
+        except (TimeoutError, _Cut):
+            # No last chunk: the client sees a response that breaks off, as behind Wikimedia's proxies.
+            if request.transport is not None:
+                request.transport.close()
+        return response
+
+    async def _send(self, connection: "_Connection", first: dict[int, int]) -> None:
+        """Send the entries of the topics asked for in the log's order, each when it is due."""
+        starts = [self._layout.position_of(topic, offset) for topic, offset in first.items()]
+        begin = min((start for start in starts if start is not None), default=None)
+        if begin is None:
+            return
+        for batch in self._layout.read(self._source, begin):
+            for position, line in batch:
+                topic, offset = self._layout.locate(position)
+                if topic not in first or offset < first[topic]:
+                    continue
+                data, event_time = stamp(line, self._topic_json[topic], offset)
+                delay = self._clock.seconds_until(event_time)
+                if delay > 0:
+                    await connection.flush()
+                    await asyncio.sleep(delay)
+                connection.add(topic, offset, event_time, data, position)
+                if connection.is_full:
+                    await connection.flush()
+            await connection.flush()
+            await asyncio.sleep(0)  # a client that reads fast enough never makes us wait: let others have a turn
+
+
+class _Connection:
+    """Frames events, gathers them and hands them to the socket, with the faults that are due."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        response: web.StreamResponse,
+        faults: ConnectionFaults,
+        assignments: list[_Assignment],
+    ) -> None:
+        self._simulator, self._response, self._faults = simulator, response, faults
+        self._pending = bytearray()
+        self._pending_events = 0
+        self._next_position = 0
+        self._newest: deque[bytes] = deque(maxlen=REPEATED_AT_MOST)
+        asked = {assignment.topic: assignment for assignment in assignments}
+        # What the client gave is what an id says of a topic until something of it is sent.
+        self._marks = [_mark(asked[t]) if t in asked else b"" for t in simulator._topics]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough has gathered to be worth a flush."""
+        return len(self._pending) >= FLUSH_BYTES
+
+    def add(self, topic: int, offset: int, event_time: int | None, data: bytes, position: int) -> None:
+        """Take one event up; `data` is its JSON, or whatever stands in its place."""
+        simulator = self._simulator
+        if simulator._play.ids == "offset":
+            self._marks[topic] = b'{"topic":%b,"partition":0,"offset":%d}' % (simulator._topic_json[topic], offset + 1)
+        elif event_time is not None:
+            self._marks[topic] = b'{"topic":%b,"partition":0,"timestamp":%d}' % (
+                simulator._topic_json[topic],
+                event_time + 1,
+            )
+        if b"\r" in data:  # would end the line for an SSE client; between JSON tokens a space means the same
+            data = data.replace(b"\r", b" ")
+        frame = b"event: message\nid: [%b]\ndata: %b\n\n" % (b",".join(filter(None, self._marks)), data)
+        self._pending += frame
+        self._pending_events += 1
+        self._next_position = position + 1
+        self._newest.append(frame)
+        repeated = min(self._faults.repeats(), len(self._newest))
+        if repeated:
+            self._pending += b"".join(list(self._newest)[-repeated:])
+            self._pending_events += repeated
+            simulator._counts.repeated_events += repeated
+
+    async def flush(self) -> None:
+        """Write what has gathered; waits while the client does not read. Raises _Cut in the middle of an event."""
+        if not self._pending:
+            return
+        simulator = self._simulator
+        silence = self._faults.silence(time.monotonic())
+        if silence:
+            simulator._counts.silences += 1
+            await asyncio.sleep(silence)
+        cut = self._faults.cut_point(len(self._pending), time.monotonic())
+        if cut is not None:
+            simulator._counts.cuts += 1
+            await self._response.write(bytes(self._pending[:cut]))
+            raise _Cut
+        await self._response.write(bytes(self._pending))
+        simulator._written += self._pending_events
+        simulator._sent = max(simulator._sent, self._next_position)
+        self._pending.clear()
+        self._pending_events = 0
+
+
+def _mark(assignment: _Assignment) -> bytes:
+    """An entry of an SSE id as the client gave it."""
+    place = {"timestamp": assignment.timestamp} if assignment.timestamp is not None else {"offset": assignment.offset}
+    entry: dict[str, Any] = {"topic": assignment.topic, "partition": 0, **place}
+    return msgspec.json.encode(entry)
+
+
+async def serve(simulator: Simulator, host: str, port: int, stop: asyncio.Event) -> None:
+    """Listen until `stop` is set; port 0 takes a free one. Raises OSError when the port is taken."""
+    # handler_cancellation: a client that goes away during a silence must give its place free at once.
+    runner = web.AppRunner(simulator.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        log.info("listening", url=f"http://{host}:{runner.addresses[0][1]}/v2/stream/recentchange")
+        stopped = asyncio.create_task(stop.wait())
+        preparing = asyncio.create_task(simulator.prepare())
+        await asyncio.wait({stopped, preparing}, return_when=asyncio.FIRST_COMPLETED)
+        if preparing.done():
+            preparing.result()
+        await stopped
+    finally:
+        await runner.cleanup()
