@@ -8,7 +8,8 @@ Topics
 """
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from hashlib import blake2b
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 from zlib import crc32
 
@@ -21,6 +22,8 @@ LEDGER_TOPIC = "wiki.ledger"
 POSITIONS_TOPIC = "wiki.positions"
 
 SHARDS = 32
+
+RAW_LIMIT = 64 * 1024  # bytes of a dead letter that are kept: enough to see what it was, bounded for a hostile source
 
 Actor: TypeAlias = Literal["person", "bot", "temporary"]
 
@@ -36,6 +39,14 @@ Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 Natural63: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # msgspec takes bounds that fit 64 bits alone
 # MediaWiki's database names; a hostile source must not fill LowCardinality dictionaries with free text
 WikiName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class Origin(NamedTuple):
+    """Where a change stands in the source's own log."""
+
+    topic: str
+    partition: int
+    offset: int
 
 
 class Change(msgspec.Struct, omit_defaults=True, gc=False):
@@ -103,6 +114,23 @@ class Position(msgspec.Struct):
     source_partition: int
     offset: int
     received_until: int  # `meta.dt` of that change, milliseconds
+
+
+def dead_letter(raw: bytes, received: int, origin: Origin | None, reason: str, error: str) -> DeadLetter:
+    """A dead letter whose id is the same whenever the same bytes come from the same place."""
+    place = origin or Origin("", 0, -1)
+    digest = blake2b(f"{place.topic}/{place.partition}/{place.offset}/".encode() + raw, digest_size=16)
+    return DeadLetter(
+        dead_letter_id=digest.hexdigest(),
+        received=received,
+        reason=reason,
+        error=error,
+        raw=raw[:RAW_LIMIT],
+        raw_size=len(raw),
+        source_topic=place.topic,
+        source_partition=place.partition,
+        source_offset=place.offset,
+    )
 
 
 encode = msgspec.json.Encoder().encode

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Messages after which a checkpoint comes early; it bounds a worker's memory when catching up.",
     )
+    worker_changelog: bool = Field(
+        True,
+        description="Keep the worker's state in changelog topics. The embedded run turns it off: its broker keeps "
+        "everything in memory, and the state is rebuilt from ClickHouse instead.",
+    )
     window_grace: int = Field(
         3600,
         ge=60,

@@ -20,14 +20,16 @@ from services.common.change import (
     Change,
     DeadLetter,
     LedgerPage,
+    Origin,
     Position,
+    dead_letter,
     decode_position,
     encode,
 )
 from services.common.kafka import kafka_config
 from services.common.settings import Settings
 from services.producer.batches import Batch
-from services.producer.events import MESSAGE_LIMIT, Origin, dead_letter
+from services.producer.events import MESSAGE_LIMIT
 from services.producer.ledger import Entry
 
 READ_TIMEOUT = 15.0  # seconds for the topic of positions, a few hundred bytes once compacted

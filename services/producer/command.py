@@ -15,14 +15,14 @@ import structlog
 from aiohttp_sse_client.client import MessageEvent
 from confluent_kafka import KafkaException
 
-from services.common.change import Change, DeadLetter
+from services.common.change import Change, DeadLetter, Origin, dead_letter
 from services.common.heartbeat import beat
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
 from services.common.settings import Settings, get_settings
 from services.producer.batches import TICK, Batch, Batches
 from services.producer.broker import Broker, DeliveryFailed
-from services.producer.events import Dropped, Origin, dead_letter, read_event
+from services.producer.events import Dropped, read_event
 from services.producer.ledger import Ledger
 from services.producer.positions import saved_positions
 from services.producer.stream import End, MissingContact, Unreadable, connect_forever, last_event_id

@@ -5,7 +5,6 @@ required here, and what may be missing on the wire has a default.
 """
 
 from datetime import datetime
-from hashlib import blake2b
 from typing import Annotated, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -17,13 +16,14 @@ from services.common.change import (
     DeadLetter,
     Int32,
     Natural63,
+    Origin,
     UInt16,
     UInt32,
     WikiName,
     actor_of,
+    dead_letter,
 )
 
-RAW_LIMIT = 64 * 1024  # bytes of a dead letter that are kept: enough to see what it was, bounded for a hostile source
 MESSAGE_LIMIT = 900_000  # bytes of one change; brokers refuse messages over 1 MB by default
 EARLIEST = 979_516_800  # 2001-01-15, Wikipedia's first day
 # How far an event may be dated after its own arrival at Wikimedia. One event from the far future would move the
@@ -31,14 +31,6 @@ EARLIEST = 979_516_800  # 2001-01-15, Wikipedia's first day
 AHEAD_LIMIT = 600  # seconds
 
 KEPT_TYPES = frozenset({"edit", "new", "log"})
-
-
-class Origin(NamedTuple):
-    """Where a change stands in the source's own log."""
-
-    topic: str
-    partition: int
-    offset: int
 
 
 class Dropped(NamedTuple):
@@ -208,20 +200,3 @@ def _read_faulty(data: str, received: int, fallback: Origin | None, error: msgsp
 def _refuse(data: str, received: int, origin: Origin | None, reason: str, error: str, dt_ms: int = 0) -> Reading:
     raw = data.encode(errors="surrogatepass")
     return Reading(dead_letter(raw, received, origin, reason, error), origin, dt_ms)
-
-
-def dead_letter(raw: bytes, received: int, origin: Origin | None, reason: str, error: str) -> DeadLetter:
-    """A dead letter whose id is the same whenever the same bytes come from the same place."""
-    place = origin or Origin("", 0, -1)
-    digest = blake2b(f"{place.topic}/{place.partition}/{place.offset}/".encode() + raw, digest_size=16)
-    return DeadLetter(
-        dead_letter_id=digest.hexdigest(),
-        received=received,
-        reason=reason,
-        error=error,
-        raw=raw[:RAW_LIMIT],
-        raw_size=len(raw),
-        source_topic=place.topic,
-        source_partition=place.partition,
-        source_offset=place.offset,
-    )

@@ -9,8 +9,7 @@ from collections import deque
 
 import msgspec
 
-from services.common.change import LedgerPage, Position
-from services.producer.events import Origin
+from services.common.change import LedgerPage, Origin, Position
 
 PAGE = 1000  # source offsets a page
 

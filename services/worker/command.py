@@ -1,0 +1,158 @@
+"""`battlefield work`: wiki.edits -> ClickHouse, one worker of a group."""
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from quixstreams import Application
+from quixstreams.kafka import ConnectionConfig
+from quixstreams.state.rocksdb import RocksDBOptions
+
+from services.common.change import EDITS_TOPIC
+from services.common.clickhouse import writer_client
+from services.common.heartbeat import beat
+from services.common.kafka import create_topics, kafka_config
+from services.common.logs import set_up_logs
+from services.common.settings import Settings, get_settings
+from services.worker.pipeline import build
+from services.worker.seed import Seeder
+from services.worker.sink import ClickHouseSink
+
+# The broker takes a worker for dead after this long without a heartbeat, and a joining one waits about half of it.
+# 6 s is the least that Kafka and Redpanda allow by default; heartbeats come from a thread of librdkafka's own.
+SESSION_TIMEOUT = 6_000  # milliseconds
+BLOCK_CACHE = 32 * 2**20  # bytes; RocksDB's shared cache would grow to 1 GiB
+RATE_OVER = 5  # seconds
+
+log = structlog.get_logger()
+
+
+class Figures:
+    """The worker's own counters, written as its heartbeat about once a second."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._state = "starting"
+        self._last_error = ""
+        self._messages = self._stored = 0
+        self._lag: dict[str, int] = {}
+        self._history: deque[tuple[float, int]] = deque(maxlen=RATE_OVER + 1)
+
+    def on_stored(self, edits: int) -> None:
+        """A checkpoint's rows are in ClickHouse."""
+        self._stored += edits
+        self._state = "running"
+
+    def on_refused(self, reason: str) -> None:
+        """ClickHouse did not take them."""
+        self._state, self._last_error = "waiting", reason
+        self.beat()
+
+    def on_wait(self, reason: str) -> None:
+        """Something takes long."""
+        self._state, self._last_error = "waiting", reason
+        self.beat()
+
+    def on_message(self, *_: Any) -> None:
+        """A message has been processed."""
+        self._messages += 1
+
+    def on_statistics(self, text: str) -> None:
+        """librdkafka's figures, once a second, also when nothing comes: the loop goes round."""
+        topics = json.loads(text)["topics"]
+        self._lag = {
+            number: partition["consumer_lag"]
+            for number, partition in topics.get(EDITS_TOPIC, {}).get("partitions", {}).items()
+            if partition["consumer_lag"] >= 0
+        }
+        if self._state == "starting":
+            self._state = "running"
+        self.beat()
+
+    def beat(self) -> None:
+        """Write the heartbeat."""
+        self._history.append((time.monotonic(), self._stored))
+        (began, before), (now, stored) = self._history[0], self._history[-1]
+        figures = {
+            "messages": self._messages,
+            "stored": self._stored,
+            "rate": round((stored - before) / (now - began), 1) if now > began else 0.0,
+            "lag": sum(self._lag.values()),
+            "lag_by_partition": self._lag,
+        }
+        beat(self._settings.data_dir, self._name, self._state, figures, self._last_error)
+
+
+def make_application(settings: Settings, state_dir: Path, figures: Figures) -> Application:
+    """Quix's application with the settings that correctness and memory depend on."""
+    return Application(
+        broker_address=ConnectionConfig.from_librdkafka_dict(kafka_config(settings), ignore_extras=True),
+        consumer_group=settings.worker_group,
+        auto_offset_reset="earliest",
+        commit_interval=settings.worker_commit_interval,
+        commit_every=settings.worker_commit_messages,
+        state_dir=state_dir,
+        use_changelog_topics=settings.worker_changelog,
+        rocksdb_options=RocksDBOptions(block_cache_size=BLOCK_CACHE),
+        consumer_poll_timeout=0.1,
+        consumer_extra_config={
+            "session.timeout.ms": SESSION_TIMEOUT,
+            "heartbeat.interval.ms": SESSION_TIMEOUT // 4,
+            "fetch.wait.max.ms": 50,  # what a change waits at most on an idle broker
+            "queued.max.messages.kbytes": 16_384,  # of memory for messages fetched ahead; 64 MB by default
+            "statistics.interval.ms": 1000,
+            "stats_cb": figures.on_statistics,
+        },
+        on_message_processed=figures.on_message,
+        loglevel=None,
+    )
+
+
+def work(settings: Settings, name: str) -> None:
+    """Run until SIGTERM or SIGINT."""
+    figures = Figures(settings, name)
+    figures.beat()
+    create_topics(settings)
+    app = make_application(settings, settings.data_dir / "state" / name, figures)
+    if not settings.worker_changelog:
+        # what lies on the disk may be older than the offsets committed since; ClickHouse has it all
+        app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
+
+    def client() -> Any:
+        return writer_client(settings)
+
+    seeder = Seeder(client, settings.window_grace, changelog=settings.worker_changelog, on_wait=figures.on_wait)
+
+    def on_stored(edits: int) -> None:
+        seeder.settle(committed=True)
+        figures.on_stored(edits)
+
+    def on_refused(reason: str) -> None:
+        seeder.settle(committed=False)
+        figures.on_refused(reason)
+
+    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, settings.window_grace)
+    app.run()
+
+
+@click.command("work")
+@click.option(
+    "--name", default="worker-1", show_default=True, help="This worker's own name; its state is kept under it."
+)
+def command(name: str) -> None:
+    """Compute windows and reverts into ClickHouse, until SIGTERM. Start several to share the load."""
+    settings = get_settings()
+    set_up_logs(settings, name)
+    try:
+        work(settings, name)
+    except ClickHouseError as error:
+        raise click.ClickException(
+            f"ClickHouse at {settings.clickhouse_host}:{settings.clickhouse_port} failed: {error}\n"
+            "Nothing is lost: the next start goes on from the last checkpoint."
+        ) from error

@@ -1,0 +1,52 @@
+"""Who reverted whom: a summary's claim, resolved against the page's recent revisions. Pure.
+
+`clickhouse/queries/recomputed_reverts.sql` is the same definition in SQL; `audit` compares the two.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from services.common.change import Actor, Change, actor_of
+from services.worker.state import MEMORY, Revision
+from services.worker.summaries import Claim
+
+# How the reverted editor is known: by name in the summary, by the revision that it names, or as the editor of
+# the revision that this edit replaced.
+Target: TypeAlias = Literal["named", "revision", "inferred", "unknown"]
+
+
+class Revert(NamedTuple):
+    """A revert, resolved."""
+
+    reverted: str  # "" where nobody can be named
+    reverted_actor: Actor | Literal[""]
+    reverted_rev_id: int  # 0 where it is not known
+    seconds_to_revert: int | None
+    target: Target
+    self_revert: bool
+
+
+def resolve(change: Change, claim: Claim, revisions: Sequence[Revision]) -> Revert:
+    """Find whom and what `change` reverts; `revisions` are the page's remembered ones, oldest first."""
+    known = [r for r in revisions if r.timestamp > change.timestamp - MEMORY]
+    hit, target = _find(change, claim, known)
+    reverted = claim.user or (hit.user if hit else "")
+    return Revert(
+        reverted=reverted,
+        reverted_actor=hit.actor if hit and hit.user == reverted else actor_of(reverted, False) if reverted else "",
+        reverted_rev_id=claim.rev_id or (hit.rev_id if hit else 0),
+        seconds_to_revert=max(change.timestamp - hit.timestamp, 0) if hit else None,
+        target=target,
+        self_revert=reverted != "" and reverted == change.user,
+    )
+
+
+def _find(change: Change, claim: Claim, known: list[Revision]) -> tuple[Revision | None, Target]:
+    """The reverted revision where it is remembered, and how its editor is known."""
+    if claim.rev_id:
+        hit = next((r for r in reversed(known) if r.rev_id == claim.rev_id), None)
+        return hit, "named" if claim.user else "revision" if hit else "unknown"
+    if claim.user:  # a rollback: the newest of that editor's revisions is the one on top
+        return next((r for r in reversed(known) if r.user == claim.user), None), "named"
+    hit = next((r for r in reversed(known) if r.rev_id == change.old_rev_id), None)
+    return hit, "inferred" if hit else "unknown"

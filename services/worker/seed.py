@@ -1,0 +1,123 @@
+"""State from ClickHouse: what a worker must know of a shard that it has no current state for.
+
+The state is a function of the accepted changes, and ClickHouse holds those. So a shard is seeded by folding its
+last day of `edits` once more, through the same `engage`, with the result thrown away. This serves a first start
+over existing data, a lost state directory, and the embedded run, whose broker keeps no changelogs.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
+
+from services.common.change import Change
+from services.worker.engage import engage
+from services.worker.state import PAGE_MEMORY, KeyValue, WorkingSet
+
+BATCH = 5_000  # changes folded between two write-backs
+PATIENCE = 240.0  # seconds to wait for ClickHouse; Kafka takes a consumer for dead after 300 without a poll
+
+STORED = """
+SELECT max(sequence), maxIf(timestamp, NOT late)
+FROM edits
+WHERE shard = {shard:UInt8} AND source = {source:String}
+"""
+
+OFFSETS = """
+SELECT concat(source_topic, '/', toString(source_partition)), max(source_offset)
+FROM edits
+WHERE shard = {shard:UInt8} AND source = {source:String}
+GROUP BY source_topic, source_partition
+"""
+
+# Late changes never were in the state. Without FINAL: a row that was written twice has one source offset, and
+# `engage` leaves the second out.
+REMEMBERED = """
+SELECT meta_id, source_topic, source_partition, source_offset, wiki, server_name, namespace, title, type, user, actor,
+       comment, toUnixTimestamp(timestamp), toUnixTimestamp64Milli(received), rev_id, old_rev_id,
+       length_old, length_new, minor, log_type, log_action, log_params
+FROM edits
+WHERE timestamp >= {from:DateTime('UTC')} AND shard = {shard:UInt8} AND source = {source:String} AND NOT late
+ORDER BY sequence
+"""
+
+log = structlog.get_logger()
+
+
+class Seeder:
+    """Knows for which shards this process holds current state, and seeds the others."""
+
+    def __init__(
+        self, client_factory: Callable[[], Client], grace: int, *, changelog: bool, on_wait: Callable[[str], None]
+    ) -> None:
+        self._client_factory = client_factory
+        self._client: Client | None = None
+        self._grace = grace
+        self._changelog = changelog
+        self._on_wait = on_wait
+        self._committed: dict[tuple[str, int], int] = {}
+        self._pending: dict[tuple[str, int], int] = {}
+
+    def ensure_current(self, state: KeyValue, source: str, shard: int) -> None:
+        """Seed the shard unless its state is this process's own, or ClickHouse holds nothing newer.
+
+        A changelog makes any state that is there current. Without one, a partition that went to another worker
+        and came back has old state on this disk; ClickHouse's newest sequence number tells.
+        Raises OperationalError after PATIENCE seconds without ClickHouse.
+        """
+        key = (source, shard)
+        sequence = WorkingSet(state, source, self._grace).shard.sequence
+        expected = {self._pending.get(key), self._committed.get(key)}
+        if sequence in expected or (self._changelog and sequence > 0):
+            return
+        stored, newest = self._ask(STORED, shard=shard, source=source)[0]
+        if stored > sequence:
+            began = time.monotonic()
+            count = self._seed(state, source, shard, stored, int(newest.timestamp()))
+            log.info("seeded", source=source, shard=shard, changes=count, seconds=round(time.monotonic() - began, 2))
+        self._committed[key] = max(stored, sequence)
+
+    def note(self, source: str, shard: int, sequence: int) -> None:
+        """The shard's state has been changed to this sequence, not yet committed."""
+        self._pending[source, shard] = sequence
+
+    def settle(self, *, committed: bool) -> None:
+        """The checkpoint was written, or dropped (the state goes back with it)."""
+        if committed:
+            self._committed |= self._pending
+        self._pending.clear()
+
+    def _seed(self, state: KeyValue, source: str, shard: int, sequence: int, newest: int) -> int:
+        first = newest - PAGE_MEMORY - self._grace
+        memory = WorkingSet(state, source, self._grace)
+        memory.forget()
+        memory.write_back()
+        changes = [Change(*row) for row in self._ask(REMEMBERED, shard=shard, source=source, **{"from": first})]
+        for start in range(0, len(changes), BATCH):
+            self._on_wait(f"seeding shard {shard}: {start} of {len(changes)} changes")
+            memory = WorkingSet(state, source, self._grace)
+            engage(changes[start : start + BATCH], shard, source, memory)
+            memory.write_back()
+        memory = WorkingSet(state, source, self._grace)
+        memory.shard.sequence = sequence
+        memory.shard.offsets = dict(self._ask(OFFSETS, shard=shard, source=source))
+        memory.write_back()
+        return len(changes)
+
+    def _ask(self, query: str, **parameters: Any) -> list[Any]:
+        """Query, waiting for ClickHouse where it is away."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if self._client is None:
+                    self._client = self._client_factory()
+                return list(self._client.query(query, parameters).result_rows)
+            except OperationalError as error:
+                self._client = None
+                if time.monotonic() > deadline:
+                    raise
+                self._on_wait(f"ClickHouse is away: {error}")
+                time.sleep(1.0)

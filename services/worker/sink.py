@@ -1,0 +1,105 @@
+"""Rows into ClickHouse, at every Quix checkpoint, before the checkpoint's offsets are committed.
+
+A crash in between replays the messages: every row has a natural key and a version, so that a replay changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from quixstreams.sinks import BaseSink, SinkBackpressureError
+
+from services.worker.engage import Rows, no_rows
+from services.worker.rows import DEAD_LETTERS, DUPLICATES, EDITS, FRONTS, LEDGER, REVERTS, TABLES, Table
+
+RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away or asks for time
+
+# ClickHouse's codes for "not now": time-out, too many queries, network, memory limit, read-only for the moment,
+# no space, too many parts. https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 425})
+
+log = structlog.get_logger()
+
+
+class ClickHouseSink(BaseSink):
+    """Collects the rows of a checkpoint and writes each table with one insert.
+
+    `on_stored` is told after a flush that the rows so far are in ClickHouse, `on_refused` that they were dropped and
+    their messages will come again.
+    """
+
+    def __init__(
+        self,
+        client_factory: Callable[[], Client],
+        on_stored: Callable[[int], None],
+        on_refused: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._client_factory = client_factory
+        self._client: Client | None = None
+        self._on_stored = on_stored
+        self._on_refused = on_refused
+        self._rows = no_rows()
+
+    def add(self, value: Rows, *_: Any, **__: Any) -> None:
+        """Collect what follows from one message."""
+        rows = self._rows
+        rows.edits.extend(value.edits)
+        rows.fronts.update(value.fronts)
+        rows.reverts.extend(value.reverts)
+        rows.duplicates.extend(value.duplicates)
+        rows.dead_letters.extend(value.dead_letters)
+        rows.ledger.extend(value.ledger)
+
+    def flush(self) -> None:
+        """Write all that was collected. Raises SinkBackpressureError when ClickHouse is away or overloaded."""
+        rows, self._rows = self._rows, no_rows()
+        by_table: dict[Table, list[tuple[Any, ...]]] = {
+            FRONTS: list(rows.fronts.values()),
+            REVERTS: rows.reverts,
+            DUPLICATES: rows.duplicates,
+            DEAD_LETTERS: rows.dead_letters,
+            EDITS: rows.edits,
+            LEDGER: rows.ledger,
+        }
+        try:
+            for table in TABLES:
+                if by_table[table]:
+                    insert(self._connected(), table, by_table[table])
+        except OperationalError as error:
+            self._client = None
+            self._refuse(f"ClickHouse is away: {error}", error)
+        except DatabaseError as error:
+            if error.code not in PASSING_CODES:
+                raise
+            self._refuse(f"ClickHouse asks for time: {error}", error)
+        self._on_stored(len(rows.edits))
+
+    def on_paused(self) -> None:
+        """Another sink asked for time; what was collected comes again."""
+        self._rows = no_rows()
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            self._client = self._client_factory()
+        return self._client
+
+    def _refuse(self, reason: str, error: Exception) -> None:
+        self._on_refused(reason)
+        log.warning("pausing", reason=reason, seconds=RETRY_AFTER)
+        raise SinkBackpressureError(retry_after=RETRY_AFTER) from error
+
+
+def insert(client: Client, table: Table, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows column-wise: eight times as fast as row-wise with this client."""
+    client.insert(
+        table.name,
+        list(zip(*rows, strict=True)),
+        column_names=table.columns,
+        column_type_names=table.types,
+        column_oriented=True,
+        # on by default since 26.3; a checkpoint may only be committed over rows that are really written
+        settings={"async_insert": 0},
+    )

@@ -1,0 +1,215 @@
+"""What the worker remembers, and how it is kept in Quix state: one small record per shard, window and page.
+
+Layout, all under the message key (the shard), msgpack, each source by itself so that a replay of 2024 cannot
+expire the live stream's pages (g: generation, counted up when a shard is seeded anew):
+    s|<source>               ShardState
+    w|<source>|g|<start>     WindowState of an open window
+    p|<source>|g|<page key>  PageState of a page changed within PAGE_MEMORY
+    q|<source>|g|<number>    a chunk of page keys, in the order in which the pages come up for expiry
+
+Expiry is by event time and by ourselves, not by Quix's TTL: that one is swept by the newest event of the whole
+partition, whatever source it came from, and `audit` must be able to say in SQL what the worker still knew.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from services.common.change import Actor
+
+WINDOW = 10  # seconds
+MEMORY = 86_400  # seconds; a revision older than this is unknown to the worker: the three-revert rule's own span
+REVISIONS = 16  # revisions a page remembers; 98 % of reverts hit one of the last few
+# A page is dropped this long after its last change: MEMORY and the longest span of a message (1 h either way).
+PAGE_MEMORY = MEMORY + 7200  # seconds
+CHUNK = 64  # page keys a chunk; the open chunk is rewritten with every message, so it is kept small
+
+
+class KeyValue(Protocol):
+    """The part of Quix's State that is used here; a dict serves in tests and while seeding."""
+
+    def get_bytes(self, key: str) -> bytes | None:
+        """The value, or None."""
+
+    def set_bytes(self, key: str, value: bytes) -> None:
+        """Set the value."""
+
+    def delete(self, key: str) -> None:
+        """Remove the value; nothing happens where there is none."""
+
+
+class ShardState(msgspec.Struct, array_like=True):
+    """A shard's own record."""
+
+    sequence: int = 0  # changes accepted so far
+    watermark: int = 0  # newest event time seen, seconds
+    offsets: dict[str, int] = {}  # highest source offset seen, by "topic/partition"
+    windows: list[int] = []  # starts of the open windows, ascending
+    chunk: list[bytes] = []  # page keys of the open chunk
+    first_chunk: int = 0  # number of the oldest full chunk
+    next_chunk: int = 0  # number that the open chunk will get
+    generation: int = 0  # part of the other records' names; outdated ones are left behind, not read
+
+
+class Chunk(msgspec.Struct, array_like=True):
+    """Page keys that come up for expiry together."""
+
+    filled: int  # watermark when it was full
+    pages: list[bytes]
+
+
+class Tally(msgspec.Struct, array_like=True):
+    """The figures of one row of `fronts`."""
+
+    edits: int = 0
+    creations: int = 0
+    reverts: int = 0
+    reverted: int = 0
+    bytes_added: int = 0
+    bytes_removed: int = 0
+
+    @property
+    def version(self) -> int:
+        """Grows with everything that is folded in."""
+        return self.edits + self.reverted
+
+
+class WindowState(msgspec.Struct, array_like=True):
+    """An open window of a shard."""
+
+    tallies: dict[str, Tally] = {}  # by "wiki|actor"
+    # ids of all changes in it: Wikimedia now and then sends one meta.id at two offsets, and a duplicate has
+    # its twin's timestamp, so it can only be in the same window
+    ids: set[bytes] = set()
+
+
+class Revision(msgspec.Struct, array_like=True):
+    """One of a page's recent revisions."""
+
+    rev_id: int
+    user: str
+    actor: Actor
+    timestamp: int
+    length: int | None
+
+
+class PageState(msgspec.Struct, array_like=True):
+    """A page's recent past."""
+
+    last: int = 0  # newest event time, seconds
+    revisions: list[Revision] = []  # oldest first, REVISIONS at most
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_shard = msgspec.msgpack.Decoder(ShardState).decode
+_unpack_window = msgspec.msgpack.Decoder(WindowState).decode
+_unpack_page = msgspec.msgpack.Decoder(PageState).decode
+_unpack_chunk = msgspec.msgpack.Decoder(Chunk).decode
+
+
+def page_key(wiki: str, title: str) -> bytes:
+    """12 bytes that stand for a page: titles have up to 255, and each key is stored several times."""
+    return blake2b(f"{wiki}\0{title}".encode(), digest_size=12).digest()
+
+
+class WorkingSet:
+    """The records of one source that a message touches: read once, changed in memory, written back at the end.
+
+    A message that fails half-way leaves the state as it was.
+    """
+
+    def __init__(self, state: KeyValue, source: str, grace: int) -> None:
+        self._state = state
+        self._source = source
+        self._grace = grace
+        self._windows: dict[int, WindowState] = {}
+        self._pages: dict[bytes, PageState] = {}
+        self._new_pages: list[bytes] = []
+        stored = state.get_bytes(f"s|{source}")
+        self.shard = _unpack_shard(stored) if stored else ShardState()
+
+    def is_late(self, window_start: int) -> bool:
+        """Has the window been closed, `grace` seconds of event time after its end?"""
+        return window_start + WINDOW + self._grace <= self.shard.watermark
+
+    def window(self, start: int) -> WindowState:
+        """The open window that begins at `start`."""
+        window = self._windows.get(start)
+        if window is None:
+            stored = self._state.get_bytes(self._name("w", start))
+            window = self._windows[start] = _unpack_window(stored) if stored else WindowState()
+        return window
+
+    def page(self, wiki: str, title: str) -> PageState:
+        """What is remembered of a page."""
+        key = page_key(wiki, title)
+        page = self._pages.get(key)
+        if page is None:
+            stored = self._state.get_bytes(self._name("p", key.hex()))
+            if stored:
+                page = _unpack_page(stored)
+            else:
+                page = PageState()
+                self._new_pages.append(key)
+            self._pages[key] = page
+        return page
+
+    def forget(self) -> None:
+        """Begin anew: nothing of what is stored so far is read again."""
+        self.shard = ShardState(generation=self.shard.generation + 1)
+
+    def write_back(self) -> None:
+        """Write what was touched; forget closed windows and pages that have been quiet for PAGE_MEMORY."""
+        shard = self.shard
+        open_windows = set(shard.windows) | set(self._windows)
+        for start in sorted(open_windows):
+            if self.is_late(start):
+                self._state.delete(self._name("w", start))
+                open_windows.discard(start)
+            elif start in self._windows:
+                self._state.set_bytes(self._name("w", start), _pack(self._windows[start]))
+        shard.windows = sorted(open_windows)
+        for key, page in self._pages.items():
+            self._state.set_bytes(self._name("p", key.hex()), _pack(page))
+        self._queue(self._new_pages)
+        self._expire_pages()
+        self._state.set_bytes(f"s|{self._source}", _pack(shard))
+
+    def _queue(self, keys: list[bytes]) -> None:
+        shard = self.shard
+        for key in keys:
+            shard.chunk.append(key)
+            if len(shard.chunk) >= CHUNK:
+                chunk = Chunk(shard.watermark, shard.chunk)
+                self._state.set_bytes(self._name("q", shard.next_chunk), _pack(chunk))
+                shard.next_chunk += 1
+                shard.chunk = []
+
+    def _expire_pages(self) -> None:
+        """Drop the pages of the oldest chunks that stayed quiet; queue again those that did not."""
+        quiet_since = self.shard.watermark - PAGE_MEMORY
+        for number, chunk in self._due_chunks(quiet_since):
+            again = []
+            for key in chunk.pages:
+                stored = self._state.get_bytes(self._name("p", key.hex()))
+                if stored and _unpack_page(stored).last < quiet_since:
+                    self._state.delete(self._name("p", key.hex()))
+                else:
+                    again.append(key)
+            self._state.delete(self._name("q", number))
+            self._queue(again)
+
+    def _due_chunks(self, quiet_since: int) -> Iterator[tuple[int, Chunk]]:
+        shard = self.shard
+        while shard.first_chunk < shard.next_chunk:
+            stored = self._state.get_bytes(self._name("q", shard.first_chunk))
+            chunk = _unpack_chunk(stored) if stored else Chunk(0, [])
+            if chunk.filled >= quiet_since:
+                return
+            shard.first_chunk += 1
+            yield shard.first_chunk - 1, chunk
+
+    def _name(self, kind: str, name: str | int) -> str:
+        return f"{kind}|{self._source}|{self.shard.generation}|{name}"
