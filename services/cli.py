@@ -19,6 +19,7 @@ COMMANDS = {
     "migrate": ("services.common.migrations", "Bring ClickHouse's tables and the broker's topics up to date."),
     "simulate": ("services.simulator.command", "Serve a recording or a war game as EventStreams would."),
     "query": ("services.common.query_command", "Run a named query of clickhouse/queries."),
+    "health": ("services.common.health_command", "Tell whether a part is alive, for container health checks."),
 }
 HIDDEN_COMMANDS = {
     "serve-broker": ("services.embedded.broker", "The embedded Kafka-API broker (a part of `up`)."),
