@@ -28,12 +28,16 @@ init: ## Write .env with random passwords, where there is none. CONTACT=you@exam
 	@python=$$(sh scripts/find_python.sh) && "$$python" scripts/init_env.py $(if $(CONTACT),--contact '$(CONTACT)')
 
 .PHONY: up
-up: .env ## Start the containers and wait until all are healthy
+up: .env ## Start the containers and wait until all are healthy. SOURCE=simulate plays a war game
+ifeq ($(SOURCE),simulate)
+	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange docker compose --profile simulate up --build --wait
+else
 	docker compose up --build --wait
+endif
 
 .PHONY: down
 down: ## Stop the containers; what they stored stays
-	docker compose down
+	docker compose --profile '*' down
 
 .env:
 	@echo "There is no .env yet: run 'make init' first." >&2; exit 1
@@ -48,7 +52,7 @@ test: $(VENV)/dev.stamp ## Run all tests. ARGS='-k windows' passes arguments on 
 lint: $(VENV)/dev.stamp ## Check style, formatting and types
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
-	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy -p services -p scripts
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## Put the code into the project's format

@@ -18,7 +18,7 @@ progress='
     function show(text) { printf tty ? "\r  %-60s" : "  %s\n", text; fflush() }
     { print > log_file; fflush(log_file) }
     /^Collecting / { fetched++; if (tty) show(fetched " packages: " $2) }
-    /^Installing collected packages/ { show("unpacking " fetched " packages") }
+    /^Installing collected packages/ && !unpacking++ { show("unpacking " fetched " packages") }
     END { if (tty) print "" }'
 tty=0
 [ ! -t 1 ] || tty=1
