@@ -30,6 +30,9 @@ def set_up_logs(settings: Settings, role: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+    for library in ("urllib3", "clickhouse_connect"):
+        # they warn of every refused connection; we say it once ourselves, with what to do
+        logging.getLogger(library).setLevel(logging.ERROR)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

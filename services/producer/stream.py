@@ -68,7 +68,7 @@ def user_agent(settings: Settings) -> str:
                 "Wikimedia asks every client for a contact and refuses those without (403).\n"
                 "Set EVENTSTREAMS_CONTACT to your mail address or web page, in the environment or in .env."
             )
-        contact = "wiki-battlefield@localhost"
+        contact = "local-run@localhost.invalid"
     return f"WikiBattlefield/{__version__} ({contact}) aiohttp/{aiohttp.__version__}"
 
 
