@@ -18,8 +18,8 @@ help: ## List what can be made
 ##### Without Docker
 
 .PHONY: demo
-demo: $(VENV)/demo.stamp ## Run everything on this machine. SOURCE=live|simulate|FILE|URL chooses what plays
-	@$(VENV)/bin/battlefield up $(if $(SOURCE),--source '$(SOURCE)')
+demo: $(VENV)/demo.stamp ## Run everything here. SOURCE=live|simulate|FILE|URL; CONTACT=you@example.org for the live stream
+	@$(if $(CONTACT),EVENTSTREAMS_CONTACT='$(CONTACT)') $(VENV)/bin/battlefield up $(if $(SOURCE),--source '$(SOURCE)')
 
 ##### With Docker
 
@@ -58,6 +58,10 @@ lint: $(VENV)/dev.stamp ## Check style, formatting and types
 format: $(VENV)/dev.stamp ## Put the code into the project's format
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
+
+.PHONY: bench
+bench: $(VENV)/demo.stamp ## Measure whole runs over the war game, or over RECORDING=FILE.jsonl[.gz]
+	@$(VENV)/bin/python -m scripts.bench $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
 .PHONY: docs
 docs: $(VENV)/demo.stamp ## Write docs/settings.md anew from the settings
