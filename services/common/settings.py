@@ -20,6 +20,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     # Source
+    source: str = Field(
+        "auto",
+        description="What `battlefield up` plays: `live`, `simulate`, a recording (.jsonl, .jsonl.gz) or the URL of a "
+        "server like EventStreams; `auto` is live where that can be reached and a contact is set, else simulate.",
+    )
     eventstreams_url: str = Field(
         "https://stream.wikimedia.org/v2/stream/recentchange",
         description="Where changes come from: Wikimedia's EventStreams, or the simulator.",

@@ -199,25 +199,30 @@ class Supervisor:
             for name in self.slots:
                 bound_log(self.log_of(name))
 
-    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
-        """End all parts, stage by stage, within 10 s; at once when `hurry` says so."""
+    def stop(self, hurry: Callable[[], bool] = lambda: False, *, upto: Stage = Stage.STORE) -> None:
+        """End parts stage by stage, the last stage being `upto`, within 10 s; at once when `hurry` says so."""
         began = self.clock()
         for stage in Stage:
-            running = [slot for slot in self.slots.values() if slot.part.stage is stage and slot.process is not None]
-            since = time.time()
-            self._wait(lambda s=since, r=running: all(slot.part.idle(s) for slot in r), began + FINISH_BY[stage], hurry)  # type: ignore[misc]
-            for slot in running:
-                if slot.process is not None:
-                    slot.process.terminate()
-            self._wait(lambda r=running: all(map(_has_ended, r)), began + KILL_AT[stage], hurry)  # type: ignore[misc]
-            for slot in running:
-                if not _has_ended(slot):
-                    self.notice(f"{slot.part.name} did not end in time and was killed")
-                self._kill(slot)
+            if stage <= upto:
+                self._stop_stage(stage, began, hurry)
 
-    def _wait(self, done: Callable[[], bool], deadline: float, hurry: Callable[[], bool]) -> None:
-        while not done() and self.clock() < deadline and not hurry():
-            time.sleep(0.02)
+    def _stop_stage(self, stage: Stage, began: float, hurry: Callable[[], bool]) -> None:
+        running = [slot for slot in self.slots.values() if slot.part.stage is stage and slot.process is not None]
+        since = time.time()
+
+        def wait(done: Callable[[Slot], bool], seconds: float) -> None:
+            while not all(map(done, running)) and self.clock() < began + seconds and not hurry():
+                time.sleep(0.02)
+
+        wait(lambda slot: _has_ended(slot) or slot.part.idle(since), FINISH_BY[stage])
+        for slot in running:
+            if slot.process is not None:
+                slot.process.terminate()
+        wait(_has_ended, KILL_AT[stage])
+        for slot in running:
+            if not _has_ended(slot):
+                self.notice(f"{slot.part.name} did not end in time and was killed")
+            self._kill(slot)
 
     def _start(self, slot: Slot, now: float) -> None:
         part = slot.part

@@ -1,0 +1,186 @@
+"""The parts of one run: what each is called with, what it needs, how it shows that it works, when it is ended."""
+
+import http.client
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from services.common.heartbeat import read_heartbeat
+from services.common.settings import PROJECT_ROOT
+from services.embedded.ports import LOOPBACK
+from services.embedded.source import Source
+from services.embedded.supervisor import Part, Stage
+
+HTTP_TIMEOUT = 0.3  # seconds; the supervisor's loop waits for it
+
+
+class Ports(NamedTuple):
+    """TCP ports on 127.0.0.1."""
+
+    broker: int
+    clickhouse: int
+    simulator: int
+    dashboard: int
+
+
+class Play(NamedTuple):
+    """How the simulator plays."""
+
+    speed: str = "real"  # real, max or a factor
+    rate: float | None = None  # changes/s of a war game
+    seed: int | None = None
+    events: int | None = None
+    truth: Path | None = None
+
+
+class Plan(NamedTuple):
+    """All that was chosen for one run."""
+
+    source: Source
+    data_dir: Path  # absolute
+    ports: Ports
+    play: Play
+    since: str  # how far back the first live start fills in
+    workers: int
+    dashboard: bool
+
+    @property
+    def worker_names(self) -> list[str]:
+        """Their roles."""
+        return [f"worker-{number}" for number in range(1, self.workers + 1)]
+
+    @property
+    def stream_url(self) -> str:
+        """Where the producer reads."""
+        return self.source.url or f"http://{LOOPBACK}:{self.ports.simulator}/v2/stream/recentchange"
+
+    @property
+    def status_address(self) -> tuple[str, str] | None:
+        """Host and path of the simulator's account of what it plays; None where there is no simulator of ours."""
+        return (f"{LOOPBACK}:{self.ports.simulator}", "/status") if self.source.simulated else None
+
+
+def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with all that leads to other brokers and databases (from .env too) replaced by the embedded ones."""
+    embedded = {
+        "DATA_DIR": str(plan.data_dir),
+        "EVENTSTREAMS_URL": plan.stream_url,
+        "EVENTSTREAMS_SINCE": plan.since if plan.source.kind == "live" else "",
+        "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{plan.ports.broker}",
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "KAFKA_REPLICATION_FACTOR": "1",
+        "WORKER_CHANGELOG": "false",  # the broker forgets it with everything else, and keeps it in memory until then
+        "CLICKHOUSE_HOST": LOOPBACK,
+        "CLICKHOUSE_PORT": str(plan.ports.clickhouse),
+        "CLICKHOUSE_SECURE": "false",
+        # empty: the services find the embedded endpoint's own password in the data directory, readers need none
+        "CLICKHOUSE_USER": "",
+        "CLICKHOUSE_PASSWORD": "",
+        "CLICKHOUSE_READER_USER": "",
+        "CLICKHOUSE_READER_PASSWORD": "",
+        "DASHBOARD_PORT": str(plan.ports.dashboard),
+        # the services run as this one does, installed or out of a checkout
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), environment.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**environment, **embedded}
+
+
+def parts_of(plan: Plan) -> list[Part]:
+    """Every part of a run, those that others need first."""
+    source_needs = ["migrate", "simulator"] if plan.source.simulated else ["migrate"]
+    parts = [
+        Part(
+            "broker",
+            _battlefield("serve-broker"),
+            Stage.STORE,
+            ready=_beats(plan.data_dir, "broker"),
+            # The embedded broker forgets everything when it ends. Producer and workers then find their places again
+            # from ClickHouse; state that was computed from the forgotten messages would contradict that.
+            voids=["migrate", "producer", *plan.worker_names],
+            before_start=lambda: shutil.rmtree(plan.data_dir / "state", ignore_errors=True),
+        ),
+        Part(
+            "clickhouse", _battlefield("serve-clickhouse"), Stage.STORE, ready=_answers(plan.ports.clickhouse, "/ping")
+        ),
+        Part("migrate", _battlefield("migrate"), Stage.STORE, needs=["broker", "clickhouse"], one_shot=True),
+        *[
+            Part(
+                name,
+                _battlefield("work", "--name", name),
+                Stage.WORK,
+                ready=_beats(plan.data_dir, name),
+                needs=["migrate"],
+                idle=_has_caught_up(plan.data_dir, name),
+            )
+            for name in plan.worker_names
+        ],
+        Part(
+            "producer",
+            _battlefield("produce"),
+            Stage.SOURCE,
+            ready=_beats(plan.data_dir, "producer"),
+            needs=source_needs,
+        ),
+    ]
+    if plan.source.simulated:
+        command = _battlefield("simulate", *simulator_arguments(plan))
+        # a long recording is read once before it plays
+        ready = _answers(plan.ports.simulator, "/healthz")
+        parts.insert(0, Part("simulator", command, Stage.SOURCE, ready=ready, start_limit=600))
+    if plan.dashboard:
+        ready = _answers(plan.ports.dashboard, "/_stcore/health")
+        parts.append(Part("dashboard", _battlefield("dashboard"), Stage.SOURCE, ready=ready, needs=["migrate"]))
+    return parts
+
+
+def simulator_arguments(plan: Plan) -> list[str]:
+    """The arguments of `battlefield simulate`."""
+    play, recording = plan.play, plan.source.recording
+    wanted: list[tuple[str, object]] = [
+        ("--port", plan.ports.simulator),
+        ("--speed", play.speed),
+        ("--recording", recording),
+        ("--rate", play.rate),
+        ("--seed", play.seed),
+        ("--events", play.events),
+        ("--truth", play.truth),
+    ]
+    return [text for name, value in wanted if value is not None for text in (name, str(value))]
+
+
+def _battlefield(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "services", *arguments]
+
+
+def _beats(data_dir: Path, role: str) -> Callable[[int], bool]:
+    def ready(pid: int) -> bool:
+        last = read_heartbeat(data_dir, role)
+        return last is not None and last.pid == pid and last.state != "starting"
+
+    return ready
+
+
+def _has_caught_up(data_dir: Path, role: str) -> Callable[[float], bool]:
+    def idle(since: float) -> bool:
+        last = read_heartbeat(data_dir, role)
+        return last is not None and last.at > since and not last.figures.get("lag")
+
+    return idle
+
+
+def _answers(port: int, path: str) -> Callable[[int], bool]:
+    def ready(_pid: int) -> bool:
+        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HTTP_TIMEOUT)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return ready
