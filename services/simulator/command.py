@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +12,16 @@ import click
 from services.common.logs import set_up_logs
 from services.common.settings import get_settings
 from services.simulator.clock import Pace
+from services.simulator.events import iso_milliseconds
 from services.simulator.faults import Faults
 from services.simulator.log import Source
 from services.simulator.recording import Recording, UnreadableRecording
 from services.simulator.server import Play, Simulator, serve
+from services.simulator.truth import TruthFile
+from services.simulator.wargame import DEFAULT_RATE, FIXED_START, WarGame
+
+# How far back a game that follows the clock may begin, milliseconds: all of it is made before its newest part is.
+HISTORY_LIMIT = 7 * 86_400_000
 
 
 def _speed(_: click.Context, __: click.Parameter, value: str) -> float | Literal["max", "real"]:
@@ -28,8 +36,30 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | Literal
     return speed
 
 
+def _start(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else iso_milliseconds(value)
+    except (ValueError, OverflowError):
+        raise click.BadParameter("give an instant as 2026-01-31T12:00:00Z") from None
+
+
 @click.command()
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this file (.jsonl or .jsonl.gz).")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Of the war game, which plays without a recording."
+)
+@click.option(
+    "--rate", type=click.FloatRange(0.01, 100_000), default=DEFAULT_RATE, show_default=True, help="Changes/s."
+)
+@click.option("--events", type=click.IntRange(1), help="The war game ends after so many events.")
+@click.option(
+    "--start",
+    callback=_start,
+    help="The war game's first instant, ISO 8601.  [default: now, or at another speed than real 2026-01-01]",
+)
+@click.option(
+    "--truth", type=click.Path(path_type=Path, dir_okay=False), help="Write the war game's truth (JSON Lines)."
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="0: a free one.")
 @click.option("--speed", default="real", show_default=True, callback=_speed, help="real, max or a factor.")
@@ -49,6 +79,11 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float | Literal
 )
 def command(
     recording: Path | None,
+    seed: int,
+    rate: float,
+    events: int | None,
+    start: int | None,
+    truth: Path | None,
     host: str,
     port: int,
     speed: float | Literal["max", "real"],
@@ -63,24 +98,53 @@ def command(
     silence_every: float,
     silence_for: float,
 ) -> None:
-    """Serve a recording or a war game as EventStreams would."""
+    """Serve a recording or a war game as EventStreams would.
+
+    A recording plays at its own pace times SPEED, a war game at RATE changes a second; `max` is as fast as clients
+    read. At speed `real` a war game follows the wall clock, so it looks live; at any other speed the same seed and
+    options give the same bytes. Its topics are named after seed, start and rate.
+    """
     set_up_logs(get_settings(), "simulator")
     faults = Faults(
         fault_seed, cut_every, duplicate_every, resend_every, swap_every, refuse, silence_every, silence_for
     )
-    try:
-        source: Source
-        if recording is None:
-            raise click.UsageError("give --recording FILE")
-        source = Recording(recording)
-        pace: Pace = 1.0 if speed == "real" else speed
-        asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids), faults), host, port))
-    except UnreadableRecording as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(
-            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
-        ) from None
+    source: Source
+    pace: Pace
+    with ExitStack() as at_end:
+        try:
+            if recording is not None:
+                source = Recording(recording)
+                pace = 1.0 if speed == "real" else speed
+            else:
+                source = _war_game(seed, rate, events, start, truth, speed == "real", at_end)
+                pace = "clock" if speed == "real" else speed
+        except (UnreadableRecording, OSError) as error:
+            raise click.ClickException(str(error)) from None
+        try:
+            asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids), faults), host, port))
+        except UnreadableRecording as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            message = f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
+            raise click.ClickException(message) from None
+
+
+def _war_game(
+    seed: int, rate: float, events: int | None, start: int | None, truth: Path | None, live: bool, at_end: ExitStack
+) -> WarGame:
+    """The game; `at_end` completes its truth file. Raises OSError when that cannot be written."""
+    now = int(time.time()) * 1000
+    if start is None:
+        start = now if live else FIXED_START
+    elif live and not now - HISTORY_LIMIT <= start <= now:
+        raise click.UsageError("at speed real the game follows the clock: --start must lie in the last 7 days")
+    if truth is None:
+        return WarGame(seed, rate, start, events)
+    file = TruthFile(truth)
+    at_end.callback(file.close)
+    game = WarGame(seed, rate, start, events, tell=file.write)
+    at_end.callback(game.close)
+    return game
 
 
 async def _run(simulator: Simulator, host: str, port: int) -> None:

@@ -37,6 +37,10 @@ class Source(Protocol):
     def begins(self) -> int:
         """The time of the first line, milliseconds since 1970. Valid after `prepare`."""
 
+    @property
+    def reached(self) -> int:
+        """The time of the newest line that is there, milliseconds since 1970. Valid after `prepare`."""
+
     def prepare(self) -> None:
         """Whatever must be known before anything is read; called once, in a thread of its own."""
 

@@ -99,6 +99,7 @@ class Recording:
         self.length: int | None = 0
         self.empty_lines = 0
         self.begins = 0
+        self.reached = 2**62  # all of it is there
         self._checkpoints: list[_Checkpoint] = []
         try:
             with path.open("rb") as file:

@@ -203,6 +203,9 @@ class Simulator:
         return self._sent if now is None else max(self._sent, await self._position_at(now))
 
     async def _position_at(self, time: int) -> int:
+        """The first position at or after a time; what lies ahead counts as "now"."""
+        now = self._clock.now()
+        time = min(time, (self._source.reached if now is None else now) + 1)
         while (line := self._source.find(time)) is None:  # noqa: ASYNC110 - each call is a slice of the search
             await asyncio.sleep(0)
         return self._layout.position_of_line(line, self._source.length)
