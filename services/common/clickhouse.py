@@ -1,11 +1,31 @@
 """Clients for ClickHouse: the writer's and the reader's. Server or embedded endpoint, they cannot tell."""
 
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from services.common.settings import Settings
+
+
+WRITER = "writer"  # the embedded endpoint's account for the services
+
+
+def writer_password_path(data_dir: Path) -> Path:
+    """Where the embedded endpoint keeps the password of its account WRITER, for programs of the same user."""
+    return data_dir / "clickhouse" / "writer-password"
+
+
+def writer_credentials(settings: Settings) -> tuple[str, str]:
+    """The services' user and password: from the settings, else those of an embedded run over the same DATA_DIR."""
+    # the embedded endpoint listens on this machine alone; its password must not travel to another
+    if not settings.clickhouse_user and settings.clickhouse_host in ("127.0.0.1", "localhost"):
+        try:
+            return WRITER, writer_password_path(settings.data_dir).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            pass  # no embedded run here: ClickHouse will say what it thinks of no credentials
+    return settings.clickhouse_user, settings.clickhouse_password.get_secret_value()
 
 
 def _client(settings: Settings, user: str, password: str, database: str, **options: Any) -> Client:
@@ -25,13 +45,8 @@ def _client(settings: Settings, user: str, password: str, database: str, **optio
 
 def writer_client(settings: Settings, *, database: str | None = None, **options: Any) -> Client:
     """The services' client. `database=""` before the first migration has made it."""
-    return _client(
-        settings,
-        settings.clickhouse_user,
-        settings.clickhouse_password.get_secret_value(),
-        settings.clickhouse_database if database is None else database,
-        **options,
-    )
+    user, password = writer_credentials(settings)
+    return _client(settings, user, password, settings.clickhouse_database if database is None else database, **options)
 
 
 def reader_client(settings: Settings, **options: Any) -> Client:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     clickhouse_database: str = Field("battlefield", pattern=r"^[a-z_][a-z0-9_]*$", description="The database.")
     clickhouse_secure: bool = Field(False, description="TLS to ClickHouse.")
     clickhouse_ca_location: str = Field("", description="A CA file, where ClickHouse's is not a public one.")
+    embedded_memory_mb: int = Field(
+        1000, ge=300, description="MiB that the embedded ClickHouse may use for queries, merges and caches."
+    )
 
     # Worker
     worker_group: str = Field("battlefield-worker", description="The consumer group that workers share.")

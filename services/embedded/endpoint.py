@@ -1,0 +1,396 @@
+"""`battlefield serve-clickhouse`: ClickHouse's HTTP interface on 127.0.0.1 over the engine in this process.
+
+A request goes one way: `access` says whose it is, `parameters` what it asks for, `runner` runs it on the engine in
+a worker thread, and the answer is sent as ClickHouse would send it. The event loop itself never waits for the engine.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import click
+import psutil
+import structlog
+from aiohttp import BodyPartReader, web
+
+from services.common.clickhouse import writer_password_path
+from services.common.heartbeat import beat
+from services.common.logs import set_up_logs
+from services.common.queries import NamedQuery, UnknownQuery, all_queries, load
+from services.common.settings import Settings, get_settings
+from services.embedded.access import Account, authenticate, credentials, ensure_writer_password, refuse_foreign
+from services.embedded.compression import choose_encoding, compressor, decompress
+from services.embedded.engine import MIB, Engine, EngineInUse, EngineMissing, Summary
+from services.embedded.errors import Code, QueryError
+from services.embedded.named import PREFIX, bound_parameters, listing, split_values
+from services.embedded.parameters import Parameters, parse_parameters
+from services.embedded.ports import LOOPBACK
+from services.embedded.runner import Answer, Call, Runner
+from services.embedded.sessions import Sessions
+
+ROLE = "clickhouse"
+# The reader's statements are small. An insert is held in memory until it is whole, so that a writer that dies
+# half-way leaves nothing behind; the sink's batches are some MiB.
+MAX_BODY = {Account.READER: MIB, Account.WRITER: 256 * MIB}
+MAX_URL = MIB  # as ClickHouse's http_max_uri_size
+THREADS = 8  # statements that run at once, of each account: readers never keep the writer waiting
+MAX_WAITING = 100  # requests of each account, running or waiting; more is a fault, and memory
+DRAIN = 5.0  # seconds that running statements get at the end; the supervisor kills after 10
+
+_CONTENT_TYPES = {
+    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
+    "TSV": "text/tab-separated-values; charset=UTF-8",
+    "TabSeparatedWithNames": "text/tab-separated-values; charset=UTF-8; header=present",
+    "CSV": "text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
+    "JSON": "application/json; charset=UTF-8",
+    "JSONCompact": "application/json; charset=UTF-8",
+    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
+    "JSONCompactEachRow": "application/x-ndjson; charset=UTF-8",
+    "Native": "application/octet-stream",
+    "RowBinary": "application/octet-stream",
+    "Parquet": "application/octet-stream",
+    "Arrow": "application/octet-stream",
+    "ArrowStream": "application/octet-stream",
+}
+_TEXT = "text/plain; charset=UTF-8"
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = structlog.get_logger()
+
+
+@dataclass
+class Endpoint:
+    """What the handlers share."""
+
+    settings: Settings
+    engine: Engine
+    runner: Runner
+    password: str
+    counts: Counter[str] = field(default_factory=Counter)
+    waiting: Counter[Account] = field(default_factory=Counter)
+    last_error: str = ""
+    pools: dict[Account, ThreadPoolExecutor] = field(
+        default_factory=lambda: {account: ThreadPoolExecutor(THREADS, account.value) for account in Account}
+    )
+
+    async def in_thread(self, account: Account, work: Callable[..., T], *arguments: object) -> T:
+        """Blocking work in one of the account's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.pools[account], work, *arguments)
+
+
+ENDPOINT = web.AppKey("endpoint", Endpoint)
+
+
+def make_app(endpoint: Endpoint) -> web.Application:
+    """The HTTP application."""
+    app = web.Application(middlewares=[_answer_errors, _guard])
+    app[ENDPOINT] = endpoint
+    app.router.add_get("/ping", _ping)
+    app.router.add_get("/replicas_status", _ping)
+    app.router.add_get(PREFIX, _list_queries)
+    app.router.add_get(PREFIX.rstrip("/"), _list_queries)
+    app.router.add_get(PREFIX + "{name}", _named_query)
+    app.router.add_get("/", _query)
+    app.router.add_post("/", _query)
+    return app
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    refuse_foreign(request.headers)
+    return await handler(request)
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what went wrong into ClickHouse's form of it."""
+    endpoint = request.app[ENDPOINT]
+    try:
+        return await handler(request)
+    except QueryError as error:
+        return _error_response(endpoint, error)
+    except web.HTTPNotFound:
+        text = (
+            f"There is no handle {request.path[:200]}\n\nUse / or /ping for health checks.\n{PREFIX} lists queries.\n"
+        )
+        return web.Response(status=404, text=text)
+
+
+def _error_response(endpoint: Endpoint, error: QueryError) -> web.Response:
+    endpoint.counts["errors"] += 1
+    text = error.text(endpoint.engine.version)
+    # what a caller did wrong is the caller's to log; what went wrong here is ours
+    if error.status >= 500 and error.code != Code.READONLY:
+        endpoint.last_error = text.strip()[:500]
+        log.warning("statement failed", code=error.code, error=endpoint.last_error)
+    headers = {"X-ClickHouse-Exception-Code": str(error.code)}
+    return web.Response(status=error.status, text=text, headers=headers)
+
+
+async def _ping(_request: web.Request) -> web.Response:
+    return web.Response(text="Ok.\n")
+
+
+async def _list_queries(_request: web.Request) -> web.Response:
+    return web.json_response(listing(all_queries()))
+
+
+async def _named_query(request: web.Request) -> web.StreamResponse:
+    endpoint = request.app[ENDPOINT]
+    try:
+        query = load(request.match_info["name"])
+    except UnknownQuery as error:
+        return web.Response(status=404, text=f"{error}\n")
+    values, others = split_values(query, request.query.items())
+    account = authenticate(credentials(request.headers, request.query), endpoint.password)
+    bound = await endpoint.in_thread(account, _bind, endpoint, query, values)
+    parameters = replace(parse_parameters(others), bound=bound, whole=True)
+    if not parameters.default_format:
+        parameters = replace(parameters, default_format="JSON")
+    return await _run(request, Call(account, query.sql.encode(), parameters, readonly=True))
+
+
+def _bind(endpoint: Endpoint, query: NamedQuery, values: dict[str, str]) -> dict[str, str]:
+    return bound_parameters(query, values, lambda: _board_now(endpoint.runner))
+
+
+def _board_now(runner: Runner) -> datetime:
+    """The board's now, as services.common.queries.board_now has it, without a client."""
+    parameters = Parameters(default_format="JSONEachRow", whole=True)
+    answer = runner.run(Call(Account.READER, load("source").sql.encode(), parameters, readonly=True))
+    try:
+        lines = b"".join(bytes(piece) for piece in answer.pieces).splitlines()
+    finally:
+        answer.close()
+    return datetime.fromisoformat(json.loads(lines[0])["now"]).replace(tzinfo=UTC) if lines else datetime.now(UTC)
+
+
+async def _query(request: web.Request) -> web.StreamResponse:
+    endpoint = request.app[ENDPOINT]
+    account = authenticate(credentials(request.headers, request.query), endpoint.password)
+    items = _header_parameters(request.headers) + list(request.query.items())
+    body = b""
+    if request.content_type == "multipart/form-data":
+        items += await _read_form(request, MAX_BODY[account])
+    else:
+        body = await _read_body(request, MAX_BODY[account])
+    parameters = parse_parameters(items)
+    url_query = parameters.query.encode(errors="surrogateescape")
+    # the statement may stand in the URL with the data in the body; ClickHouse reads one after the other
+    sql = url_query + b"\n" + body if url_query and body else url_query or body
+    if not sql.strip() and request.method == "GET":
+        return web.Response(text="Ok.\n")  # as ClickHouse answers a health check at /
+    return await _run(request, Call(account, sql, parameters, readonly=request.method != "POST"))
+
+
+def _header_parameters(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    names = {"X-ClickHouse-Database": "database", "X-ClickHouse-Format": "default_format"}
+    return [(parameter, headers[name]) for name, parameter in names.items() if name in headers]
+
+
+async def _read_form(request: web.Request, limit: int) -> list[tuple[str, str]]:
+    """Parameters sent as form fields, as clients do where they are too long for a URL. Raises QueryError."""
+    fields = []
+    size = 0
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader) or part.filename is not None:
+            raise QueryError(Code.NOT_IMPLEMENTED, "External data (files in a form) are not known here.")
+        value = bytearray()
+        while piece := await part.read_chunk():
+            value += piece
+            size += len(piece)
+            if size > limit:
+                raise QueryError(Code.QUERY_IS_TOO_LARGE, f"The form is longer than {limit} bytes: send less at once.")
+        fields.append((part.name or "", value.decode(errors="surrogateescape")))
+    return fields
+
+
+async def _read_body(request: web.Request, limit: int) -> bytes:
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > limit:
+            raise QueryError(Code.QUERY_IS_TOO_LARGE, f"The body is longer than {limit} bytes: send less at once.")
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if not encoding:
+        return bytes(body)
+    return await asyncio.to_thread(decompress, bytes(body), encoding, limit)
+
+
+async def _run(request: web.Request, call: Call) -> web.StreamResponse:
+    """Run a call and send its answer."""
+    endpoint = request.app[ENDPOINT]
+    if endpoint.waiting[call.account] >= MAX_WAITING:
+        raise QueryError(
+            Code.TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. Maximum: {MAX_WAITING}. Try again."
+        )
+    endpoint.waiting[call.account] += 1
+    try:
+        answer = await endpoint.in_thread(call.account, endpoint.runner.run, call)
+        try:
+            endpoint.counts["inserts" if answer.inserted else "queries"] += 1
+            return await _send(request, call, answer)
+        finally:
+            await endpoint.in_thread(call.account, answer.close)
+    finally:
+        endpoint.waiting[call.account] -= 1
+
+
+async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamResponse:
+    """Send an answer piece by piece: no more than one is held, and a slow client slows the query down."""
+    endpoint = request.app[ENDPOINT]
+    tag = secrets.token_hex(8)
+    response = web.StreamResponse(headers=_headers(call, answer, tag))
+    compress = _compression(request, call)
+    if compress:
+        response.headers["Content-Encoding"] = compress
+    pack = compressor(compress) if compress else None
+    await response.prepare(request)
+    try:
+        while (piece := await endpoint.in_thread(call.account, answer.next_piece)) is not None:
+            if packed := pack.compress(piece) if pack else piece:
+                await response.write(packed)
+    except QueryError as error:
+        # the status is long sent: ClickHouse puts the error at the end of the data, between tags, and hangs up
+        endpoint.counts["errors"] += 1
+        notice = exception_notice(error.text(endpoint.engine.version), tag)
+        await response.write(pack.compress(notice) + pack.flush() if pack else notice)
+        if request.transport:
+            request.transport.close()
+        return response
+    if pack:
+        await response.write(pack.flush())
+    await response.write_eof()
+    return response
+
+
+def exception_notice(text: str, tag: str) -> bytes:
+    """An error at the end of a result that has begun, in the form that clients look for."""
+    message = text.encode()
+    return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (
+        tag.encode(),
+        message,
+        len(message),
+        tag.encode(),
+    )
+
+
+def _compression(request: web.Request, call: Call) -> str | None:
+    if call.parameters.settings.get("enable_http_compression", "").lower() not in ("1", "true"):
+        return None
+    return choose_encoding(request.headers.get("Accept-Encoding", ""))
+
+
+def _headers(call: Call, answer: Answer, tag: str) -> dict[str, str]:
+    headers = {
+        "Content-Type": _CONTENT_TYPES.get(answer.format, _TEXT),
+        "X-ClickHouse-Server-Display-Name": "embedded",
+        "X-ClickHouse-Query-Id": call.parameters.query_id or str(uuid.uuid4()),
+        "X-ClickHouse-Timezone": "UTC",
+        "X-ClickHouse-Summary": summary_header(answer.summary),
+        "X-ClickHouse-Exception-Tag": tag,
+    }
+    if answer.format:
+        headers["X-ClickHouse-Format"] = answer.format
+    return headers
+
+
+def summary_header(summary: Summary) -> str:
+    """The header X-ClickHouse-Summary: a JSON object whose values are numbers as texts."""
+    return json.dumps({name: str(value) for name, value in summary._asdict().items()}, separators=(",", ":"))
+
+
+class StartError(Exception):
+    """The endpoint cannot start; the message says what to do."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what runs and close the engine. Raises StartError."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    endpoint = await asyncio.to_thread(_open, settings)
+    runner = web.AppRunner(
+        make_app(endpoint),
+        access_log=None,
+        auto_decompress=False,  # lz4 is not known to aiohttp, and none of it would be bounded
+        handler_cancellation=True,  # a client that hangs up cancels its query
+        shutdown_timeout=DRAIN,
+        max_line_size=MAX_URL,
+        max_field_size=MAX_URL,
+    )
+    await runner.setup()
+    port = settings.clickhouse_port
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+    except OSError as error:
+        raise StartError(
+            f"Port {port} of {LOOPBACK} cannot be had ({error.strerror}): end what listens there (another run?), "
+            "or set CLICKHOUSE_PORT."
+        ) from None
+    log.info("listening", address=f"http://{LOOPBACK}:{port}", version=endpoint.engine.version)
+    beats = asyncio.create_task(_beat(endpoint))
+    await stop.wait()
+    log.info("stopping")
+    beats.cancel()
+    await runner.cleanup()
+    await asyncio.to_thread(_close, endpoint)
+
+
+def _open(settings: Settings) -> Endpoint:
+    path = writer_password_path(settings.data_dir)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        password = ensure_writer_password(path)
+        engine = Engine(path.parent.resolve(), settings.clickhouse_database, settings.embedded_memory_mb * MIB)
+    except OSError as error:
+        raise StartError(f"Cannot write to {path.parent}: {error.strerror}. Free space or set DATA_DIR.") from error
+    except (EngineMissing, EngineInUse) as error:
+        raise StartError(str(error)) from None
+    except QueryError as error:
+        raise StartError(f"The ClickHouse engine does not start over {path.parent}: {error}") from error
+    return Endpoint(settings, engine, Runner(engine, Sessions(engine)), password)
+
+
+async def _beat(endpoint: Endpoint) -> None:
+    process = psutil.Process()
+    while True:
+        figures = {name: endpoint.counts[name] for name in ("queries", "inserts", "errors")}
+        figures["memory_mb"] = process.memory_info().rss // MIB
+        with suppress(OSError):  # a full disk must not end the endpoint; statements say it
+            beat(endpoint.settings.data_dir, ROLE, "running", figures, endpoint.last_error)
+        await asyncio.sleep(1)
+
+
+def _close(endpoint: Endpoint) -> None:
+    """Close the engine, or leave it as it stands where a statement would not end: it bears being killed."""
+    for pool in endpoint.pools.values():
+        pool.shutdown(wait=False, cancel_futures=True)
+    endpoint.runner.close()
+    if running := endpoint.engine.open_connections:
+        log.warning("statements would not end; what they did not finish is lost", count=running)
+        os._exit(0)
+    endpoint.engine.close()
+
+
+@click.command("serve-clickhouse")
+def command() -> None:
+    """Serve the embedded ClickHouse on 127.0.0.1 at CLICKHOUSE_PORT; ends on SIGTERM or Ctrl-C."""
+    settings = get_settings()
+    set_up_logs(settings, ROLE)
+    try:
+        asyncio.run(serve(settings))
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,279 @@
+"""The ClickHouse engine in this process (chDB): start, statements, end. Everything here blocks its thread.
+
+One engine per process and data directory; each statement gets a connection of its own, which costs 0.4 ms and
+means that no setting, database or temporary table of one request is there in the next.
+"""
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from xml.sax.saxutils import escape
+
+from services.embedded.errors import Code, QueryError, from_engine
+
+MIB = 1024**2
+CACHE = 32 * MIB  # of marks, of indexes and of compiled expressions each; a laptop's tables have marks of some MiB
+INSERT_PIECE = 4 * MIB  # what is copied into the engine at once
+
+# The engine's defaults are a server's: 5 GiB of marks, 16 threads that merge. `{memory}` is in bytes.
+_SERVER_CONFIG = """<clickhouse>
+    <users_config>{users}</users_config>
+    <timezone>UTC</timezone>
+    <max_server_memory_usage>{memory}</max_server_memory_usage>
+    <mark_cache_size>{cache}</mark_cache_size>
+    <index_mark_cache_size>{cache}</index_mark_cache_size>
+    <primary_index_cache_size>{cache}</primary_index_cache_size>
+    <uncompressed_cache_size>0</uncompressed_cache_size>
+    <mmap_cache_size>0</mmap_cache_size>
+    <compiled_expression_cache_size>{cache}</compiled_expression_cache_size>
+    <background_pool_size>2</background_pool_size>
+    <background_merges_mutations_concurrency_ratio>1</background_merges_mutations_concurrency_ratio>
+    <background_move_pool_size>1</background_move_pool_size>
+    <background_fetches_pool_size>1</background_fetches_pool_size>
+    <background_common_pool_size>1</background_common_pool_size>
+    <background_buffer_flush_schedule_pool_size>1</background_buffer_flush_schedule_pool_size>
+    <background_schedule_pool_size>2</background_schedule_pool_size>
+    <background_message_broker_schedule_pool_size>1</background_message_broker_schedule_pool_size>
+    <background_distributed_schedule_pool_size>1</background_distributed_schedule_pool_size>
+    <merge_tree>
+        <!-- their defaults are larger than a pool of two, with which the engine would refuse to start -->
+        <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+        <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
+        <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
+    </merge_tree>
+</clickhouse>
+"""
+
+# chDB knows one user. These grants leave out every source but tables: no statement of anyone reads files, URLs or
+# other servers, or makes a table that would. What is the reader's alone comes with its connections.
+_USERS_CONFIG = """<clickhouse>
+    <profiles><default>
+        <async_insert>0</async_insert>
+        <implicit_select>0</implicit_select>
+        <allow_introspection_functions>0</allow_introspection_functions>
+    </default></profiles>
+    <quotas><default/></quotas>
+    <users><default>
+        <password/>
+        <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
+        <profile>default</profile>
+        <quota>default</quota>
+        <grants>
+            <query>GRANT SELECT, SHOW, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY,
+                SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM VIEWS, SYSTEM DROP CACHE ON *.*</query>
+            <query>GRANT TABLE ENGINE ON Atomic, TABLE ENGINE ON MergeTree, TABLE ENGINE ON ReplacingMergeTree,
+                TABLE ENGINE ON AggregatingMergeTree, TABLE ENGINE ON SummingMergeTree, TABLE ENGINE ON Memory</query>
+            <query>GRANT SET DEFINER ON *</query>
+        </grants>
+    </default></users>
+</clickhouse>
+"""
+
+
+class EngineMissing(Exception):
+    """chDB is not installed; the message says what to do."""
+
+
+class EngineInUse(Exception):
+    """Another process has the data directory; the message says what to do."""
+
+
+class Kind(Enum):
+    """What a statement does, by the engine's own parser."""
+
+    READ = "read"  # SELECT, SHOW, DESCRIBE, EXPLAIN, EXISTS
+    WRITE = "write"  # INSERT, CREATE, ALTER, DROP, ...
+    CONTROL = "control"  # SET, USE, KILL, SYSTEM, ...; and SELECT ... INTO OUTFILE
+
+
+_KINDS = {
+    "READ_ONLY": Kind.READ,
+    "MUTATING": Kind.WRITE,
+    "MUTATING_GLOBAL": Kind.WRITE,
+    "CONTROL": Kind.CONTROL,
+}
+
+
+class Summary(NamedTuple):
+    """What a statement did, for the header X-ClickHouse-Summary."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
+    elapsed_ns: int = 0
+
+
+class Result(NamedTuple):
+    """A statement's whole answer. `body` lives as long as `owner`, the engine's own buffer."""
+
+    body: memoryview
+    summary: Summary
+    owner: Any
+
+
+class Connection:
+    """One connection to the engine; not for two threads at once. Every method raises QueryError."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def close(self) -> None:
+        """Give it back; a result that is still being read is cancelled."""
+        self._raw.close()
+
+    def prepare(self, database: str, settings: Mapping[str, str], *, readonly: bool) -> None:
+        """Set the current database and settings; after `readonly` nothing can be changed, settings included."""
+        if database:
+            self._run(f"USE {_quoted(database, '`')}")
+        if settings:
+            self._run("SET " + ", ".join(f"{_quoted(k, '`')} = {_quoted(v, chr(39))}" for k, v in settings.items()))
+        if readonly:
+            self._run("SET readonly = 1")
+
+    def kind(self, sql: bytes) -> Kind:
+        """What one statement would do, without running it; QueryError for none, several, or bad syntax."""
+        report = self._raw._conn.classify_query(sql)
+        kind = _KINDS.get(report["query_class"].name)
+        if kind is None or report["statement_count"] != 1:
+            # has the server's own words for an empty query, several statements and bad syntax
+            self._run("SELECT formatQuery({sql:String})", {"sql": escape_parameter(sql.decode(errors="replace"))})
+            raise QueryError(Code.SYNTAX_ERROR, "Syntax error: this is not one statement that the engine knows.")
+        return kind
+
+    def run(self, sql: bytes, default_format: str, parameters: Mapping[str, str]) -> Result:
+        """Run a statement to its end."""
+        raw = self._run(sql, parameters, default_format)
+        body = raw.get_memview().view() if raw.size() else memoryview(b"")
+        summary = Summary(
+            read_rows=raw.storage_rows_read(),
+            read_bytes=raw.storage_bytes_read(),
+            written_rows=raw.rows_written(),
+            written_bytes=raw.bytes_written(),
+            result_rows=raw.rows_read(),
+            result_bytes=raw.size(),
+            elapsed_ns=int(raw.elapsed() * 1e9),
+        )
+        return Result(body, summary, raw)
+
+    def stream(self, sql: bytes, default_format: str, parameters: Mapping[str, str]) -> Generator[bytes, None, None]:
+        """Run a SELECT and give its result block by block, so that memory holds one of them at a time.
+
+        Only for formats whose blocks can simply follow each other. Closing the iterator cancels the query.
+        """
+        try:
+            with self._raw.send_query(sql, default_format, params=dict(parameters)) as blocks:
+                for block in blocks:
+                    yield block.bytes()
+        except RuntimeError as error:
+            raise from_engine(str(error)) from None
+
+    def insert(self, statement: bytes, data_format: str, data: memoryview) -> Summary:
+        """Insert rows given in a format; all of them or, where one cannot be read, none of the last block."""
+        try:
+            with self._raw.send_insert(statement.decode(), data_format) as rows:
+                for begin in range(0, len(data), INSERT_PIECE):
+                    rows.append(data[begin : begin + INSERT_PIECE])
+                done = rows.finish()
+        except RuntimeError as error:
+            raise from_engine(str(error)) from None
+        return Summary(
+            written_rows=done.rows_written, written_bytes=done.bytes_written, elapsed_ns=int(done.elapsed * 1e9)
+        )
+
+    def _run(self, sql: str | bytes, parameters: Mapping[str, str] | None = None, default_format: str = "TSV") -> Any:
+        try:
+            return self._raw.query(sql, default_format, params=dict(parameters or {}))
+        except RuntimeError as error:
+            raise from_engine(str(error)) from None
+
+
+class Engine:
+    """The engine over one data directory. Raises EngineMissing, EngineInUse, QueryError at start."""
+
+    def __init__(self, folder: Path, database: str, memory: int) -> None:
+        chdb = _import_chdb()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(folder / "lock")
+        config = folder / "config.xml"
+        users = folder / "users.xml"
+        users.write_text(_USERS_CONFIG)
+        config.write_text(_SERVER_CONFIG.format(users=escape(str(users)), memory=memory, cache=CACHE))
+        self._path = str(folder / "engine")
+        # file() reads any file of the machine in a local engine, and no grant holds it back
+        chdb.create_function("file", _refuse_file, ["String"], "String")
+        try:
+            # stays open: the engine ends with its last connection
+            self._keeper = Connection(chdb.connect(f"{self._path}?config-file={config}"))
+        except RuntimeError as error:
+            raise from_engine(str(error)) from None
+        self._connect = chdb.connect
+        self._count_lock = threading.Lock()
+        self.open_connections = 0  # beside the keeper
+        self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {_quoted(database, '`')}".encode(), "TSV", {})
+        self.database = database
+        self.version = bytes(self._keeper.run(b"SELECT version()", "TSV", {}).body).decode().strip()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for as long as the block lasts."""
+        with self._count_lock:
+            self.open_connections += 1
+        connection = Connection(self._connect(self._path))
+        try:
+            yield connection
+        finally:
+            connection.close()
+            with self._count_lock:
+                self.open_connections -= 1
+
+    def close(self) -> None:
+        """End the engine: merges stop, and every file is closed. All other connections must be closed before."""
+        self._keeper.close()
+        self._lock.close()
+
+
+def escape_parameter(value: str) -> str:
+    """A text as the value of a `{name:String}`: these come escaped as in TabSeparated."""
+    for character, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\0", "\\0")):
+        value = value.replace(character, escaped)
+    return value
+
+
+def _quoted(text: str, quote: str) -> str:
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+def _refuse_file(_path: str) -> str:
+    raise PermissionError("file() is switched off")
+
+
+def _import_chdb() -> Any:
+    try:
+        import chdb
+    except ImportError as error:
+        raise EngineMissing(
+            f"The embedded ClickHouse (chDB) is not installed ({error}). It has wheels for Linux and macOS: there, run "
+            "`make install`; on Windows use WSL 2, or `docker compose up`."
+        ) from error
+    return chdb
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold a lock that ends with this process, however it ends: two engines would destroy one another's files."""
+    import fcntl  # not on Windows, where chDB's absence has been told by now
+
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise EngineInUse(
+            f"Another ClickHouse endpoint uses {path.parent}: end it, or set DATA_DIR to another folder."
+        ) from None
+    return file

@@ -1,0 +1,92 @@
+"""What the endpoint must know of a statement before the engine gets it: where inserted data begin, which format.
+
+Everything else about SQL is asked of the engine's own parser (`Engine.kind`). The scan stops where data begin, so
+it never reads binary data.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+    rb"""
+      (?P<blank>   \s+ | --[^\n]* | \#[!\ ][^\n]* | /\*.*?\*/ )
+    | (?P<quoted>  '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `(?:[^`\\]|\\.|``)*` )
+    | (?P<heredoc> \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+    | (?P<word>    \w+ )
+    | (?P<sign>    . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+# after these words an INSERT has no FORMAT with data: they are rows as SQL text, or another query's result
+_NO_DATA = {b"VALUES", b"SELECT", b"WITH", b"WATCH"}
+
+
+class Token(NamedTuple):
+    """One word, quoted text or sign; `word` is in capitals, and empty for the others."""
+
+    word: bytes
+    start: int
+    end: int
+
+
+class Insert(NamedTuple):
+    """An INSERT whose rows follow it in some format."""
+
+    statement: bytes  # up to FORMAT, left out
+    format: str
+    data: memoryview
+
+
+def tokens(sql: bytes) -> Iterator[Token]:
+    """What a statement consists of, without blanks and comments; a quote left open is a sign of its own."""
+    for match in _TOKEN.finditer(sql):
+        if match.lastgroup != "blank":
+            word = match["word"]
+            yield Token(word.upper() if word else b"", match.start(), match.end())
+
+
+def split_insert(sql: bytes) -> Insert | None:
+    """The parts of `INSERT INTO table ... FORMAT name<data>`; None for every other statement."""
+    scan = tokens(sql)
+    if next(scan, Token(b"", 0, 0)).word != b"INSERT":
+        return None
+    depth = 0
+    before = b"INSERT"
+    for token in scan:
+        sign = sql[token.start : token.end]
+        depth += (sign == b"(") - (sign == b")")
+        if depth == 0 and token.word in _NO_DATA:
+            return None
+        if depth == 0 and token.word == b"FORMAT" and before not in (b"INTO", b"TABLE", b"."):
+            name = next(scan, None)
+            if name is None or not name.word:
+                return None
+            begin = _data_begin(sql, name.end)
+            return Insert(sql[: token.start], sql[name.start : name.end].decode(), memoryview(sql)[begin:])
+        before = token.word or sign
+    return None
+
+
+def has_outfile(sql: bytes) -> bool:
+    """Whether a statement would write its result into a file: INTO OUTFILE, which a local engine carries out."""
+    words = [token.word for token in tokens(sql)]
+    return any(pair == (b"INTO", b"OUTFILE") for pair in pairwise(words))
+
+
+def _data_begin(sql: bytes, position: int) -> int:
+    """As ClickHouse's parser has it: blanks, then at most one line break, belong to the statement."""
+    match = re.compile(rb"[ \t\f]*\r?\n?").match(sql, position)
+    return match.end() if match else position
+
+
+def output_format(sql: bytes, default: str) -> str:
+    """The format of a statement's result: its own FORMAT clause, else the default."""
+    found = default
+    last = list(tokens(sql))
+    for clause, name, after in zip(last, last[1:], [*last[2:], None], strict=False):
+        ends = after is None or after.word == b"SETTINGS" or sql[after.start : after.end] == b";"
+        if clause.word == b"FORMAT" and name.word and ends:
+            found = sql[name.start : name.end].decode()
+    return found
