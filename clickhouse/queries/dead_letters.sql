@@ -1,0 +1,10 @@
+-- What could not be used, by reason, with the newest of each.
+SELECT
+    reason,
+    count() AS letters,
+    max(dead_letters.received) AS newest,
+    argMax(error, dead_letters.received) AS newest_error,
+    left(argMax(raw, dead_letters.received), 300) AS newest_raw
+FROM dead_letters FINAL
+GROUP BY reason
+ORDER BY letters DESC, reason
