@@ -14,12 +14,13 @@ undid an edit of their own is for the caller to say, who knows who edited.
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import unescape
 from ipaddress import AddressValueError, IPv6Address
+from itertools import groupby
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import unquote
 
 import msgspec
@@ -51,8 +52,8 @@ class _Language(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
     user: str = ""  # the namespace `User`, all genders
     contributions: str = ""  # the special page `Contributions`
     messages: dict[str, list[str]] = {}  # forms by MediaWiki message key
-    bare: str = ""  # words that claim a revert at the start of a summary
-    exempt: dict[Exempt, str] = {}  # wording of the three-revert rule's exemptions
+    bare: list[str] = []  # words that claim a revert at the start of a summary
+    exempt: dict[Exempt, list[str]] = {}  # wording of the three-revert rule's exemptions
 
 
 class _Tool(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,11 +74,21 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     tools: list[_Tool]
 
 
-class _Pattern(NamedTuple):
-    """One compiled form."""
+class _Phrase(NamedTuple):
+    """A regular expression with the plain text that tells where to try it.
 
-    needle: str  # lower-case text that any match contains
+    A substring test costs 0.05 µs, a regular expression that scans a summary for an alternation 10 µs and more.
+    """
+
+    word: str  # plain text in lower case that occurs in every match
+    leads: bool  # every match begins with it
     regex: re.Pattern[str]
+
+
+class _Pattern(NamedTuple):
+    """One form of a summary."""
+
+    phrase: _Phrase
     method: Method
     form: Form
     exempt: Exempt
@@ -86,9 +97,10 @@ class _Pattern(NamedTuple):
 class _Wiki(NamedTuple):
     """All that is needed to read one wiki's summaries."""
 
-    patterns: tuple[tuple[str, tuple[_Pattern, ...]], ...]  # by needle
+    patterns: tuple[tuple[str, tuple[_Pattern, ...]], ...]  # by the word of their phrase
     bare: re.Pattern[str]
-    exempt: tuple[tuple[Exempt, re.Pattern[str]], ...]
+    bare_initials: frozenset[str]  # the first letters of the bare words
+    exempt: tuple[tuple[Exempt, _Phrase], ...]
 
 
 def parse_summary(wiki: str, comment: str) -> Claim | None:
@@ -100,14 +112,15 @@ def parse_summary(wiki: str, comment: str) -> Claim | None:
         return None
     known = _wiki(wiki)
     text = comment[:_LONGEST]
-    lowered = text.lower()
-    for needle, patterns in known.patterns:
-        if needle in lowered:
+    lowered = _lowered(text)
+    for word, patterns in known.patterns:
+        if word in lowered:
             for pattern in patterns:
-                if match := pattern.regex.search(text):
-                    return _claim_of_form(pattern, match, known)
-    if match := known.bare.match(text):
-        return _claim_of_bare_word(match, known)
+                if match := _find(pattern.phrase, text, lowered):
+                    return _claim_of_form(pattern, match, lowered, known)
+    start = _OPENING.match(text).end()  # type: ignore[union-attr] # it matches the empty string
+    if lowered[start : start + 1] in known.bare_initials and (match := known.bare.match(text, start)):
+        return _claim_of_bare_word(match, lowered, known)
     return None
 
 
@@ -115,6 +128,11 @@ def language_of(wiki: str) -> str:
     """The language code of a wiki by its database name: `dewiki` -> de, `zh_yuewiki` -> yue, `commonswiki` -> en."""
     code = _PROJECT.sub("", wiki).replace("_", "-")
     return _table().wikis.get(code, code)
+
+
+def messages_of_table() -> dict[str, frozenset[str]]:
+    """The MediaWiki message keys that the table has forms for, by language code."""
+    return {code: frozenset(language.messages) for code, language in _table().languages.items()}
 
 
 def normalised_user(name: str) -> str:
@@ -127,17 +145,26 @@ def normalised_user(name: str) -> str:
         name = unescape(name)
     if "%" in name:  # no user name contains a percent sign and two hexadecimal digits: MediaWiki refuses them
         name = unquote(name)
-    name = _SPACES.sub(" ", name).strip(" ")
-    if name.count(":") > 1:
-        try:
-            return ":".join(f"{int(group, 16):X}" for group in IPv6Address(name).exploded.split(":"))
-        except AddressValueError:
-            pass  # an old account name with colons
+    if "_" in name or not name.isascii():
+        name = _SPACES.sub(" ", name)
+    name = name.strip(" ")
+    if _IPV6.fullmatch(name):
+        return _ipv6(name)
     first = name[:1].upper()
     return first + name[1:] if len(first) == 1 else name  # "ß".upper() has two letters; MediaWiki leaves it
 
 
-def _claim_of_form(pattern: _Pattern, match: re.Match[str], known: _Wiki) -> Claim:
+def _ipv6(address: str) -> str:
+    """An IPv6 address as MediaWiki stores it: eight groups in capitals without leading zeros."""
+    if "::" in address:
+        try:
+            address = IPv6Address(address).exploded
+        except AddressValueError:
+            return address
+    return ":".join(group.lstrip("0") or "0" for group in address.upper().split(":"))
+
+
+def _claim_of_form(pattern: _Pattern, match: re.Match[str], lowered: str, known: _Wiki) -> Claim:
     found = match.groupdict()
     rev_id = found.get("rev") or found.get("rev_text")
     return Claim(
@@ -146,35 +173,64 @@ def _claim_of_form(pattern: _Pattern, match: re.Match[str], known: _Wiki) -> Cla
         rev_id=int(rev_id) if rev_id else 0,
         restored_user=normalised_user(found.get("author") or found.get("author_text") or ""),
         form=pattern.form,
-        # The names in the form are left out: a user called VandalHunter is no claim of vandalism.
-        exempt=pattern.exempt or _exempt_claim(match.string[: match.start()] + match.string[match.end() :], known),
+        exempt=pattern.exempt or _exempt_claim(match, lowered, known),
     )
 
 
-def _claim_of_bare_word(match: re.Match[str], known: _Wiki) -> Claim:
+def _claim_of_bare_word(match: re.Match[str], lowered: str, known: _Wiki) -> Claim:
     user = normalised_user(match["editor"] or "")
-    rest = match[0][: match.start("editor") - match.start()] if user else match[0]
-    return Claim("manual", user, 0, "", "bare", _exempt_claim(rest + match.string[match.end() :], known))
+    return Claim("manual", user, 0, "", "bare", _exempt_claim(match, lowered, known))
 
 
-def _exempt_claim(text: str, known: _Wiki) -> Exempt:
-    return next((kind for kind, words in known.exempt if words.search(text)), "")
+def _exempt_claim(match: re.Match[str], lowered: str, known: _Wiki) -> Exempt:
+    if not any(phrase.word in lowered for _, phrase in known.exempt):
+        return ""
+    # The names in the match do not count: a user called VandalHunter is no claim of vandalism. Nor does the section.
+    names = [match.span(group) for group in match.groupdict() if match[group]]
+    first, last = (min(names)[0], max(names)[1]) if names else (match.end(), match.end())
+    text = _SECTION.sub("", match.string[:first]) + " " + match.string[last:]
+    lowered = _lowered(text)
+    return next((kind for kind, phrase in known.exempt if _find(phrase, text, lowered)), "")
+
+
+def _lowered(text: str) -> str:
+    """The text in lower case, letter by letter, so that positions in it are positions in the text."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # the Turkish capital İ becomes two characters
+        lowered = "".join(letter.lower()[0] for letter in text)
+    return lowered
+
+
+def _find(phrase: _Phrase, text: str, lowered: str) -> re.Match[str] | None:
+    """The first match of a phrase that stands at the start of a word: "service" holds no "rv"."""
+    if not phrase.leads:
+        return phrase.regex.search(text)
+    start = lowered.find(phrase.word)
+    while start >= 0:
+        inside_word = start and text[start - 1].isalnum() and not _SCRIPTS_WITHOUT_SPACES.match(phrase.word)
+        if not inside_word and (match := phrase.regex.match(text, start)):
+            return match
+        start = lowered.find(phrase.word, start + 1)
+    return None
 
 
 # --- From the table to regular expressions -----------------------------------------------------------------------
 
 _PROJECT = re.compile(r"(?:wiki|wiktionary|wikibooks|wikinews|wikiquote|wikisource|wikiversity|wikivoyage|wikimedia)$")
+_IPV6 = re.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}")
 _SPACES = re.compile("[ _\u00a0\u200e\u200f]+")
 
 # Wikitext may hold a no-break space or a writing direction mark wherever it holds a space.
 _SPACE = "[ _\u00a0\u200e\u200f]"
-# Before a form and around a bare word: no letter and no digit, so that "service" holds no "rv".
-_BEFORE = r"(?:^|[\s.,;:!?/*()\[\]{}\"'«»„“”‚‘’–—|-])"
+# What MediaWiki puts before an editor's own words: the section that was edited.
+_SECTION = re.compile(r"\s*/\*(?:[^*]|\*[^/])*\*/")
+_OPENING = re.compile(_SECTION.pattern.join(("(?:", ")?")) + r"[\s\"'«„“(*:–—-]*")
 _AFTER = r"(?:$|[\s.,;:!?/*()\[\]{}\"'«»„“”‚‘’–—。，、：；！？（）|-])"
 _NAME = r"[^\[\]|{}<>#\n]"
 # A name without a link ends where the tools go on with a reason, a link to themselves, or nothing.
 _END_OF_NAME = rf"{_SPACE}*(?:$|[:;.。—–]{_SPACE}|[:;.。—–]$|[(（]?\[\[|[(（]HG|- |using |identified as |with \[|,)"
 _SCRIPTS_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3000-\u30ff\u3400-\u9fff]")
+_LEAD = re.compile(r"<?((?:[^\s<>{}()\[\]…?*+|.\\]|\\\W)+)(?![?*+{])")
 _MACRO = re.compile(r"\{(\w+)\}|<([^<>]*)>|(…)| \??")
 
 
@@ -191,49 +247,54 @@ def _names(languages: list[_Language], field: Literal["special", "user", "contri
 def _macros(languages: list[_Language]) -> dict[str, str]:
     """What `{...}` stands for in a form, with the namespace names of a wiki's languages."""
     special, user, contributions = (_names(languages, field) for field in ("special", "user", "contributions"))
-    page = rf"(?:(?:{special}){_SPACE}?:{_SPACE}?(?:{contributions})/|(?:{user}){_SPACE}?:{_SPACE}?)"
+    contributions_page = rf"(?:{special}){_SPACE}?:{_SPACE}?(?:{contributions})/"
+    user_page = rf"(?:{user}){_SPACE}?:{_SPACE}?"
     talk = rf"(?:{_SPACE}?[(（]{_SPACE}?\[\[[^\[\]]*\]\](?:[^\[\]()（）]{{0,5}}\[\[[^\[\]]*\]\]){{0,3}}[)）])?"
 
-    def link(group: str) -> str:
+    def link(group: str, page: str = f"(?:{contributions_page}|{user_page})") -> str:
         return rf"\[\[:?(?:[a-z-]{{1,12}}:){{0,2}}{page}(?P<{group}>{_NAME}{{1,255}})(?:\|[^\[\]]*)?\]\]"
 
     return {
-        "rev": r"(?:\[\[[^\[\]|]*?(?P<rev>\d{1,19})(?:\|[^\[\]]*)?\]\]|(?P<rev_text>\d{1,19}))",
+        "rev": rf"(?:[№#]{_SPACE}*)?"
+        + r"(?:\[\[[^\[\]|]*?(?P<rev>\d{1,19})(?:\|[^\[\]]*)?\]\]|(?P<rev_text>\d{1,19}))",
         "version": r"(?:\[\[[^\[\]]*\]\]|\d{1,19})",
         "editor": link("editor") + talk,
+        "contributor": link("editor", contributions_page) + talk,
+        "editors": link("editor") + talk + r"(?:[^\[\]]{1,12}\[\[[^\[\]]*\]\]){0,9}",
+        "editor_text": rf"(?P<editor_text>{_NAME}{{1,255}}?)",
+        "author_text": rf"(?P<author_text>{_NAME}{{1,255}}?)",
         "author": rf"(?:{link('author')}{talk}|(?P<author_text>{_NAME}{{1,100}}?))",
+        "author at the end": rf"(?:{link('author')}{talk}|(?P<author_text>{_NAME}{{1,100}}?){_END_OF_NAME})",
     }
 
 
 def _expand(form: str, macros: dict[str, str]) -> str:
     """A form of the table as one regular expression.
 
-    {editor} {author} {rev} {version}: see `_macros`; <words>: words that may be the label of a link;
+    {editor}, {author} and so on: see `_macros`; <words>: words that may be the label of a link;
     …: up to 60 characters that are no link; a space: see `_spaced`.
     """
 
     def expanded(match: re.Match[str]) -> str:
         if match[1]:
-            return macros[match[1]]
+            ends_form = match[1] == "author" and match.end() == len(form)
+            return macros["author at the end" if ends_form else match[1]]
         if match[2]:
             return rf"(?:\[\[[^\[\]|]*\|)?(?:{_spaced(match[2])})(?:\]\])?"
         return r"[^\[\]]{0,60}?" if match[3] else _spaced(match[0])
 
-    regex = _MACRO.sub(expanded, form)
-    if form.endswith("{author}"):
-        regex = regex + _END_OF_NAME
-    starts_anywhere = form.startswith("{") or _SCRIPTS_WITHOUT_SPACES.match(form)
-    return regex if starts_anywhere else _BEFORE + regex
+    return _MACRO.sub(expanded, form)
 
 
-def _needle(form: str) -> str:
-    """The longest stretch of plain text that every match of a form contains, in lower case."""
+def _phrase(form: str, macros: dict[str, str]) -> _Phrase:
+    """Raises ValueError for a form without a plain word."""
+    lead = _LEAD.match(form)
+    # Without {macros}, (groups), [classes], \escapes and letters that are optional, plain words are left.
     plain = re.sub(r"\{\w+\}|\((?:[^()]|\([^()]*\))*\)\??|\[[^\]]*\]|\\.|.\?", "\n", form)
-    return max(re.split(r"[\n… .|<>]", plain), key=len).lower()
-
-
-def _compiled(form: str, macros: dict[str, str], method: Method, kind: Form, exempt: Exempt = "") -> _Pattern:
-    return _Pattern(_needle(form), re.compile(_expand(form, macros), re.IGNORECASE), method, kind, exempt)
+    word = lead[1].replace("\\", "") if lead else max(re.split(r"[\n… .|<>]", plain), key=len)
+    if not word:
+        raise ValueError(f"The form {form!r} needs a plain word outside of brackets, by which it can be found.")
+    return _Phrase(_lowered(word), bool(lead), re.compile(_expand(form, macros), re.IGNORECASE))
 
 
 def _method_of(message: str) -> Method:
@@ -241,38 +302,30 @@ def _method_of(message: str) -> Method:
     return "undo" if message.startswith("undo") else "restore" if message.startswith("restore") else "rollback"
 
 
-def _patterns(languages: list[_Language], tools: list[_Tool]) -> Iterator[_Pattern]:
-    macros = _macros(languages)
+def _patterns(languages: list[_Language], tools: list[_Tool], macros: dict[str, str]) -> Iterator[_Pattern]:
     for language in languages:
         for message, forms in language.messages.items():
             for form in forms:
-                yield _compiled(form, macros, _method_of(message), "standard")
+                yield _Pattern(_phrase(form, macros), _method_of(message), "standard", "")
     for tool in tools:
         for form in tool.forms:
-            yield _compiled(form, macros, tool.method, "tool", tool.exempt)
+            yield _Pattern(_phrase(form, macros), tool.method, "tool", tool.exempt)
 
 
-def _by_needle(patterns: Iterator[_Pattern]) -> tuple[tuple[str, tuple[_Pattern, ...]], ...]:
-    grouped: dict[str, list[_Pattern]] = {}
-    for pattern in patterns:
-        grouped.setdefault(pattern.needle, []).append(pattern)
-    return tuple((needle, tuple(found)) for needle, found in grouped.items())
+def _by_word(patterns: Iterable[_Pattern]) -> tuple[tuple[str, tuple[_Pattern, ...]], ...]:
+    """Neighbours with one word share its test; the order of the table stays."""
+    return tuple((word, tuple(group)) for word, group in groupby(patterns, key=lambda pattern: pattern.phrase.word))
 
 
-def _bare(languages: list[_Language]) -> re.Pattern[str]:
-    words = _spaced("|".join(language.bare for language in languages if language.bare))
+def _bare(words: list[str], macros: dict[str, str]) -> re.Pattern[str]:
     # Between the word and the name of whom it reverts stand only such words: in "rv sock of [[User:X]]" the
     # link names somebody else.
     between = (
         r"(?:\d+|all|last|good|faith|gf|agf|test|edits?|vandalism|changes?|additions?|unexplained|unsourced"
-        r"|of|by|from|to|von|de|par|di|da|door|av|przez|od)"
+        r"|of|by|from|von|de|par|di|da|door|av|przez|od)"
     )
-    editor = _macros(languages)["editor"]
-    return re.compile(
-        rf"(?:\s*/\*(?:[^*]|\*[^/])*\*/)?[\s\"'«„“(*:–—-]*(?:<!)?"
-        rf"(?:{words})(?:{_SPACE}+(?:{between}{_SPACE}+){{0,5}}{editor}|{_AFTER})",
-        re.IGNORECASE,
-    )
+    named = rf"{_SPACE}+(?:{between}{_SPACE}+){{0,5}}{macros['editor']}"
+    return re.compile(rf"(?:{_spaced('|'.join(words))})(?:{named}|{_AFTER})", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
@@ -291,14 +344,16 @@ def _wiki_of_language(code: str) -> _Wiki:
     table = _table()
     codes = dict.fromkeys([code, *table.fallbacks.get(code, []), "en"])
     languages = [table.languages[code] for code in codes if code in table.languages]
-    kinds: tuple[Exempt, ...] = ("biography", "copyright", "sockpuppet", "vandalism")
+    macros = _macros(languages)
+    bare = [word for language in languages for word in language.bare]
     return _Wiki(
-        patterns=_by_needle(_patterns(languages, table.tools)),
-        bare=_bare(languages),
-        exempt=tuple((kind, _exempt_words(kind, languages)) for kind in kinds),
+        patterns=_by_word(_patterns(languages, table.tools, macros)),
+        bare=_bare(bare, macros),
+        bare_initials=frozenset(_lowered(word[0]) for word in bare),
+        exempt=tuple((kind, phrase) for kind in get_args(Exempt) for phrase in _phrases(kind, languages)),
     )
 
 
-def _exempt_words(kind: Exempt, languages: list[_Language]) -> re.Pattern[str]:
-    words = _spaced("|".join(language.exempt[kind] for language in languages if kind in language.exempt))
-    return re.compile(rf"{_BEFORE}(?:{words})", re.IGNORECASE)
+def _phrases(kind: Exempt, languages: list[_Language]) -> tuple[_Phrase, ...]:
+    words = dict.fromkeys(word for language in languages for word in language.exempt.get(kind, []))
+    return tuple(_phrase(word, {}) for word in words)
