@@ -1,6 +1,9 @@
 -- What became of every event that was read: dropped, dead-lettered, stored or a duplicate; one row.
--- param topics: source topics to count; none: all [default ]
+-- param source: only what this one brought: live, replay-NAME or wargame-SEED; none: all [default ]
 -- param since: first_received looks at changes read from then on [default 1970-01-01]
+WITH
+    -- as source_of() in services/common/change.py
+    (topic -> if(match(topic, '^(replay|wargame)-'), splitByChar('.', topic)[1], 'live')) AS source_of
 SELECT *
 FROM
 (
@@ -10,7 +13,7 @@ FROM
         sum(ledger.dead_lettered) AS refused, -- by the producer
         sumMap(ledger.dropped) AS dropped
     FROM ledger FINAL
-    WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+    WHERE {source:String} IN ('', source_of(source_topic))
 ) AS account
 CROSS JOIN
 (
@@ -19,28 +22,29 @@ CROSS JOIN
         countIf(late) AS late,
         minOrNullIf(received, received >= {since:DateTime('UTC')}) AS first_received
     FROM edits FINAL
-    WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+    WHERE {source:String} IN ('', source)
 ) AS changes
 CROSS JOIN
 (
     SELECT count() AS duplicates
     FROM duplicates FINAL
-    WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+    WHERE {source:String} IN ('', source_of(source_topic))
 ) AS repeated
 CROSS JOIN
 (
     SELECT count() AS dead_letters -- by producer and worker
     FROM dead_letters FINAL
-    WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+    WHERE {source:String} IN ('', source_of(source_topic))
 ) AS letters
 CROSS JOIN
 (
     SELECT count() AS reverts, countIf(reverted != '') AS reverts_with_name
     FROM reverts FINAL
-    WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+    WHERE {source:String} IN ('', source)
 ) AS reverting
 CROSS JOIN
 (
     SELECT count() AS windows
     FROM fronts FINAL
+    WHERE {source:String} IN ('', source)
 ) AS fronts

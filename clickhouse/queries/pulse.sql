@@ -1,5 +1,5 @@
 -- How much is stored, up to which event time, and how much was read; cheap enough to be asked every second.
--- param topics: source topics whose reading counts; none: all [default ]
+-- param source: whose reading counts: live, replay-NAME or wargame-SEED; none: all [default ]
 SELECT
     -- without FINAL: number and newest time come from the parts' own metadata, so that a row which was written again
     -- counts twice until it is merged
@@ -9,5 +9,5 @@ SELECT
     (
         SELECT sum(ledger.read)
         FROM ledger FINAL
-        WHERE empty({topics:Array(String)}) OR has({topics:Array(String)}, source_topic)
+        WHERE {source:String} IN ('', if(match(source_topic, '^(replay|wargame)-'), splitByChar('.', source_topic)[1], 'live'))
     ) AS read

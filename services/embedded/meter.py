@@ -1,6 +1,7 @@
 """Figures of a run, gathered in a thread, so that a slow ClickHouse never delays the supervisor."""
 
 import http.client
+import logging
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -19,17 +20,17 @@ from services.embedded.memory import memory_in_use
 from services.embedded.plan import Plan
 
 PERIOD = 1.0  # seconds between samples
-# A finite run is looked at more often, since its duration is measured; but never so often that asking takes more than
-# a tenth of the time that others could compute in.
+# A finite run is looked at more often, since its duration is measured; but asking must not take the time that others
+# need: after a question that took a second there is a pause of five.
 FINITE_PERIOD = 0.2
-COST_FACTOR = 10
+COST_FACTOR = 5
 QUERY_TIMEOUT = 30  # seconds
 
 
 class Playing(msgspec.Struct):
     """What the simulator says of itself at /status."""
 
-    topics: list[str] = []
+    name: str = ""  # the `source` of its rows
     events: int | None = None  # None: endless, or not known yet
     sent: int = 0
     empty_lines: int = 0
@@ -112,6 +113,9 @@ class Meter(threading.Thread):
         self.finish: Finish | None = None
         self.peak_memory = 0  # bytes
         self.progressed = time.monotonic()  # when anything was last seen to go on
+        self.last_error = ""
+        # the driver logs every failed attempt, and all of them fail until the endpoint has started
+        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
     def end(self) -> None:
         """Take no more samples."""
@@ -125,14 +129,14 @@ class Meter(threading.Thread):
             began = time.monotonic()
             try:
                 self._sample()
-            except ClickHouseError:
-                self._client = None  # it is starting, or starts again; the newest figures stand meanwhile
+            except ClickHouseError as error:
+                # it is starting, or starts again: the newest figures stand meanwhile
+                self._client, self.last_error = None, str(error)
             cost = time.monotonic() - began
 
     def account(self) -> Account:
         """The full account of what plays. Raises ClickHouse's errors."""
-        topics = self.figures.playing.topics
-        return Account(**self._row("accounting", topics=topics, since=self._began))
+        return Account(**self._row("accounting", source=self.figures.playing.name, since=self._began))
 
     def _sample(self) -> None:
         if time.monotonic() - self._memory_sampled >= PERIOD:
@@ -141,7 +145,7 @@ class Meter(threading.Thread):
         before = self.figures
         playing = self._ask_simulator() or before.playing
         self.figures = replace(before, playing=playing, **self._told_by_heartbeats())
-        pulse = self._row("pulse", topics=playing.topics)
+        pulse = self._row("pulse", source=playing.name)
         self.figures = replace(
             self.figures,
             stored=pulse["stored"],

@@ -91,7 +91,8 @@ def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, s
 
 def parts_of(plan: Plan) -> list[Part]:
     """Every part of a run, those that others need first."""
-    source_needs = ["migrate", "simulator"] if plan.source.simulated else ["migrate"]
+    # after the workers: what is read before them would only pile up in the broker, which frees nothing
+    source_needs = ["migrate", *(["simulator"] if plan.source.simulated else []), *plan.worker_names]
     parts = [
         Part(
             "broker",

@@ -135,6 +135,7 @@ def _stall_message(plan: Plan, meter: Meter) -> str:
         f"Nothing has gone on for {STALL_LIMIT:.0f} s: {figures.playing.sent:,} of "
         f"{events if events is not None else '?':,} events sent, {figures.read:,} read, {figures.accounted:,} accounted"
         f" for, {figures.stored:,} stored. The parts' logs are in {plan.data_dir / 'logs'}."
+        + (f"\nClickHouse's last error: {meter.last_error}" if meter.last_error else "")
     )
 
 

@@ -81,7 +81,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show_start(self, slots: Mapping[str, Slot], now: float) -> None:
         """What is waited for."""

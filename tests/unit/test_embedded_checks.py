@@ -216,7 +216,7 @@ def test_the_parts_of_a_war_game_need_no_network(tmp_path: Path) -> None:
     assert list(parts) == [
         "simulator", "broker", "clickhouse", "migrate", "worker-1", "worker-2", "producer", "dashboard",
     ]  # fmt: skip
-    assert set(parts["producer"].needs) == {"migrate", "simulator"}
+    assert set(parts["producer"].needs) == {"migrate", "simulator", "worker-1", "worker-2"}
     assert parts["broker"].voids == ["migrate", "producer", "worker-1", "worker-2"]
 
 
