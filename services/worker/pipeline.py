@@ -1,6 +1,6 @@
 """The dataflow, top to bottom.
 
-    wiki.edits        -> read -> engage (stateful) -> sink -> edits, fronts, reverts, duplicates
+    wiki.edits        -> read -> engage (stateful) -> sink -> edits, fronts, reverts, battles, alerts, duplicates
     wiki.deadletters  -> read -------------------- -> sink -> dead_letters
     wiki.ledger       -> read -------------------- -> sink -> ledger
 
@@ -65,7 +65,7 @@ def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[A
         rows.dead_letters.extend(dead_letter_row(letter) for letter in letters)
         for source, group in groupby(changes, key=lambda change: source_of(change.source_topic)):
             seeder.ensure_current(state, source, int(key))
-            merge(rows, engage_or_refuse(list(group), int(key), source, state, seeder, grace))
+            rows.merge(engage_or_refuse(list(group), int(key), source, state, seeder, grace))
         return rows
 
     return step
@@ -82,7 +82,7 @@ def engage_or_refuse(
         if len(changes) > 1:
             rows = no_rows()
             for change in changes:
-                merge(rows, engage_or_refuse([change], shard, source, state, seeder, grace))
+                rows.merge(engage_or_refuse([change], shard, source, state, seeder, grace))
             return rows
         log.exception("a change cannot be processed")
         change = changes[0]
@@ -134,13 +134,3 @@ def read_ledger_page(value: bytes) -> Rows:
     except (msgspec.MsgspecError, UnicodeError) as error:
         letter = dead_letter(value, time.time_ns() // 1_000_000, None, "unreadable", str(error))
         return no_rows()._replace(dead_letters=[dead_letter_row(letter)])
-
-
-def merge(into: Rows, more: Rows) -> None:
-    """Add rows to rows, in place."""
-    into.edits.extend(more.edits)
-    into.fronts.update(more.fronts)
-    into.reverts.extend(more.reverts)
-    into.duplicates.extend(more.duplicates)
-    into.dead_letters.extend(more.dead_letters)
-    into.ledger.extend(more.ledger)

@@ -3,9 +3,11 @@
 from typing import Any, NamedTuple
 
 from services.common.change import Change, DeadLetter, LedgerPage
+from services.worker.battles import Ending, battle_id, intensity, mutual_pairs, page_kind, sides
 from services.worker.reverts import Revert
-from services.worker.state import Tally
+from services.worker.state import Battle, Editor, Place, Tally
 from services.worker.summaries import Claim
+from services.worker.watch import Alert, describe
 
 
 class Table(NamedTuple):
@@ -133,10 +135,57 @@ LEDGER = _table(
     version="UInt64",
 )
 
+BATTLES = _table(
+    "battles",
+    battle_id="UUID",
+    source=_WORD,
+    wiki=_WORD,
+    server_name=_WORD,
+    title="String",
+    namespace="Int32",
+    page_kind=_WORD,
+    phase=_WORD,
+    war="Bool",
+    opened="DateTime('UTC')",
+    declared="Nullable(DateTime('UTC'))",
+    updated="DateTime('UTC')",
+    ended="Nullable(DateTime('UTC'))",
+    ended_by=_WORD,
+    alternations="UInt32",
+    reverts="UInt32",
+    exempt_claims="UInt32",
+    edits="UInt32",
+    intensity="UInt64",
+    editors="UInt32",
+    pairs="Array(Tuple(a String, b String, weight UInt32))",
+    fighters="Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32))",
+    shard="UInt8",
+    version="UInt64",
+)
+ALERTS = _table(
+    "alerts",
+    alert_id="UUID",
+    kind=_WORD,
+    source=_WORD,
+    wiki=_WORD,
+    server_name=_WORD,
+    title="String",
+    namespace="Int32",
+    user="String",
+    actor=_WORD,
+    raised="DateTime('UTC')",
+    reverts="UInt32",
+    exempt_claims="UInt32",
+    rev_ids="Array(UInt64)",
+    detail="String",
+    shard="UInt8",
+    version="UInt64",
+)
+
 # In the order of writing. `edits` is last: what it holds is what counts as stored (producer and worker resume from
 # it), so whatever follows from an edit must be there before the edit is. `ledger` is after it for the same reason:
 # an account may never run ahead of the rows it accounts for.
-TABLES = (FRONTS, REVERTS, DUPLICATES, DEAD_LETTERS, EDITS, LEDGER)
+TABLES = (FRONTS, REVERTS, BATTLES, ALERTS, DUPLICATES, DEAD_LETTERS, EDITS, LEDGER)
 
 _NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no claim" is stored
 
@@ -223,6 +272,61 @@ def revert_row(change: Change, source: str, shard: int, claim: Claim, revert: Re
         change.comment,
         shard,
         source,
+        1,
+    )
+
+
+def battle_row(battle: Battle, place: Place, source: str, shard: int, ending: Ending | None) -> tuple[Any, ...]:
+    """A row of BATTLES, as the battle stands now."""
+    pairs = mutual_pairs(battle)
+    side = sides(battle)
+    part = {name: battle.editors.get(name) or Editor("person") for name in side}
+    return (
+        battle_id(source, place.wiki, place.title, battle.root),
+        source,
+        place.wiki,
+        place.server_name,
+        place.title,
+        place.namespace,
+        page_kind(place.namespace),
+        "ended" if ending else "war" if battle.declared else "brewing",
+        battle.declared > 0,
+        battle.opened,
+        battle.declared or None,
+        battle.updated,
+        ending.at if ending else None,
+        ending.by if ending else "",
+        battle.alternations,
+        battle.reverts,
+        battle.exempt,
+        battle.edits,
+        intensity(pairs),
+        len({name for pair in pairs for name in (pair.a, pair.b)}),
+        [tuple(pair) for pair in pairs],
+        [(name, e.actor, side[name], e.edits, e.reverts, e.reverted) for name, e in part.items()],
+        shard,
+        battle.version + (ending is not None),
+    )
+
+
+def alert_row(change: Change, source: str, shard: int, alert: Alert) -> tuple[Any, ...]:
+    """A row of ALERTS."""
+    return (
+        alert.alert_id,
+        alert.kind,
+        source,
+        change.wiki,
+        change.server_name,
+        change.title,
+        change.namespace,
+        change.user,
+        change.actor,
+        change.timestamp,
+        alert.tally.reverts,
+        alert.tally.exempt_claims,
+        alert.tally.rev_ids,
+        describe(alert, change.user),
+        shard,
         1,
     )
 

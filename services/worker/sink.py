@@ -12,7 +12,18 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 
 from services.worker.engage import Rows, no_rows
-from services.worker.rows import DEAD_LETTERS, DUPLICATES, EDITS, FRONTS, LEDGER, REVERTS, TABLES, Table
+from services.worker.rows import (
+    ALERTS,
+    BATTLES,
+    DEAD_LETTERS,
+    DUPLICATES,
+    EDITS,
+    FRONTS,
+    LEDGER,
+    REVERTS,
+    TABLES,
+    Table,
+)
 
 RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away or asks for time
 
@@ -45,13 +56,7 @@ class ClickHouseSink(BaseSink):
 
     def add(self, value: Rows, *_: Any, **__: Any) -> None:
         """Collect what follows from one message."""
-        rows = self._rows
-        rows.edits.extend(value.edits)
-        rows.fronts.update(value.fronts)
-        rows.reverts.extend(value.reverts)
-        rows.duplicates.extend(value.duplicates)
-        rows.dead_letters.extend(value.dead_letters)
-        rows.ledger.extend(value.ledger)
+        self._rows.merge(value)
 
     def flush(self) -> None:
         """Write all that was collected. Raises SinkBackpressureError when ClickHouse is away or overloaded."""
@@ -59,6 +64,8 @@ class ClickHouseSink(BaseSink):
         by_table: dict[Table, list[tuple[Any, ...]]] = {
             FRONTS: list(rows.fronts.values()),
             REVERTS: rows.reverts,
+            BATTLES: list(rows.battles.values()),
+            ALERTS: rows.alerts,
             DUPLICATES: rows.duplicates,
             DEAD_LETTERS: rows.dead_letters,
             EDITS: rows.edits,

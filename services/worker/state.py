@@ -21,7 +21,10 @@ from services.common.change import Actor
 
 WINDOW = 10  # seconds
 MEMORY = 86_400  # seconds; a revision older than this is unknown to the worker: the three-revert rule's own span
-REVISIONS = 16  # revisions a page remembers; 98 % of reverts hit one of the last few
+# Revisions a page remembers, all of the last day on all but the most embattled pages: the three-revert rule asks
+# who edited in between, and an edit war's intensity how much each fighter edited.
+REVISIONS = 128
+MARKS = 64  # reverts a page remembers, likewise
 # A page is dropped this long after its last change: MEMORY and the longest span of a message (1 h either way).
 PAGE_MEMORY = MEMORY + 7200  # seconds
 CHUNK = 64  # page keys a chunk; the open chunk is rewritten with every message, so it is kept small
@@ -95,11 +98,62 @@ class Revision(msgspec.Struct, array_like=True):
     length: int | None
 
 
+class Mark(msgspec.Struct, array_like=True):
+    """A revert that a page remembers; self-reverts leave none."""
+
+    rev_id: int
+    timestamp: int
+    reverter: str
+    reverted: str  # "" where nobody can be named
+    exempt: bool  # claims an exemption from the three-revert rule
+    alternations: int  # 1, or one more than the longest chain whose last revert's author it hits
+    root: int  # rev_id of the first revert of that chain
+
+
+class Editor(msgspec.Struct, array_like=True):
+    """One editor's part in a battle."""
+
+    actor: Actor
+    edits: int = 0
+    reverts: int = 0
+    reverted: int = 0
+
+
+class Battle(msgspec.Struct, array_like=True):
+    """An open battle of a page."""
+
+    root: int  # rev_id of the revert that began it
+    opened: int  # seconds, as are the next two
+    updated: int
+    declared: int = 0  # 0: brewing
+    alternations: int = 0
+    reverts: int = 0
+    exempt: int = 0
+    edits: int = 0
+    version: int = 0
+    editors: dict[str, Editor] = {}
+    hits: dict[str, dict[str, int]] = {}  # reverter -> reverted -> how often
+    bonds: dict[str, dict[str, int]] = {}  # reverter -> whose version was restored -> how often
+
+
+class Place(msgspec.Struct, array_like=True):
+    """Which page it is; state is kept under a hash of it."""
+
+    wiki: str
+    server_name: str
+    title: str
+    namespace: int
+
+
 class PageState(msgspec.Struct, array_like=True):
     """A page's recent past."""
 
     last: int = 0  # newest event time, seconds
     revisions: list[Revision] = []  # oldest first, REVISIONS at most
+    marks: list[Mark] = []  # oldest first, MARKS at most
+    battle: Battle | None = None
+    watched: dict[str, int] = {}  # editor -> three-revert count that was last raised
+    place: Place | None = None  # set while there is a battle: the page may come up for expiry before its end is told
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -127,6 +181,8 @@ class WorkingSet:
         self._windows: dict[int, WindowState] = {}
         self._pages: dict[bytes, PageState] = {}
         self._new_pages: list[bytes] = []
+        self._expired: list[bytes] = []
+        self._used_chunks: list[int] = []
         stored = state.get_bytes(f"s|{source}")
         self.shard = _unpack_shard(stored) if stored else ShardState()
 
@@ -161,7 +217,7 @@ class WorkingSet:
         self.shard = ShardState(generation=self.shard.generation + 1)
 
     def write_back(self) -> None:
-        """Write what was touched; forget closed windows and pages that have been quiet for PAGE_MEMORY."""
+        """Write what was touched; forget closed windows."""
         shard = self.shard
         open_windows = set(shard.windows) | set(self._windows)
         for start in sorted(open_windows):
@@ -171,10 +227,14 @@ class WorkingSet:
             elif start in self._windows:
                 self._state.set_bytes(self._name("w", start), _pack(self._windows[start]))
         shard.windows = sorted(open_windows)
+        for key in self._expired:
+            self._pages.pop(key, None)
+            self._state.delete(self._name("p", key.hex()))
+        for number in self._used_chunks:
+            self._state.delete(self._name("q", number))
         for key, page in self._pages.items():
             self._state.set_bytes(self._name("p", key.hex()), _pack(page))
         self._queue(self._new_pages)
-        self._expire_pages()
         self._state.set_bytes(f"s|{self._source}", _pack(shard))
 
     def _queue(self, keys: list[bytes]) -> None:
@@ -187,19 +247,27 @@ class WorkingSet:
                 shard.next_chunk += 1
                 shard.chunk = []
 
-    def _expire_pages(self) -> None:
-        """Drop the pages of the oldest chunks that stayed quiet; queue again those that did not."""
+    def expire_pages(self) -> list[PageState]:
+        """Forget the pages that have been quiet for PAGE_MEMORY; returns those with an open battle.
+
+        They come up chunk by chunk, in the order in which they were first seen; those that were not quiet queue again.
+        """
         quiet_since = self.shard.watermark - PAGE_MEMORY
+        embattled = []
         for number, chunk in self._due_chunks(quiet_since):
             again = []
             for key in chunk.pages:
                 stored = self._state.get_bytes(self._name("p", key.hex()))
-                if stored and _unpack_page(stored).last < quiet_since:
-                    self._state.delete(self._name("p", key.hex()))
-                else:
+                page = self._pages.get(key) or (_unpack_page(stored) if stored else None)
+                if page is None or page.last >= quiet_since:
                     again.append(key)
-            self._state.delete(self._name("q", number))
-            self._queue(again)
+                    continue
+                if page.battle:
+                    embattled.append(page)
+                self._expired.append(key)
+            self._used_chunks.append(number)
+            self._new_pages += again
+        return embattled
 
     def _due_chunks(self, quiet_since: int) -> Iterator[tuple[int, Chunk]]:
         shard = self.shard

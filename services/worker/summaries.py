@@ -14,11 +14,10 @@ undid an edit of their own is for the caller to say, who knows who edited.
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from html import unescape
 from ipaddress import AddressValueError, IPv6Address
-from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import unquote
@@ -97,7 +96,8 @@ class _Pattern(NamedTuple):
 class _Wiki(NamedTuple):
     """All that is needed to read one wiki's summaries."""
 
-    patterns: tuple[tuple[str, tuple[_Pattern, ...]], ...]  # by the word of their phrase
+    patterns: tuple[_Pattern, ...]  # in the order of the table
+    words: tuple[str, ...]  # of their phrases, each once
     bare: re.Pattern[str]
     bare_initials: frozenset[str]  # the first letters of the bare words
     exempt: tuple[tuple[Exempt, _Phrase], ...]
@@ -113,11 +113,10 @@ def parse_summary(wiki: str, comment: str) -> Claim | None:
     known = _wiki(wiki)
     text = comment[:_LONGEST]
     lowered = _lowered(text)
-    for word, patterns in known.patterns:
-        if word in lowered:
-            for pattern in patterns:
-                if match := _find(pattern.phrase, text, lowered):
-                    return _claim_of_form(pattern, match, lowered, known)
+    if words := [word for word in known.words if word in lowered]:
+        for pattern in known.patterns:
+            if pattern.phrase.word in words and (match := _find(pattern.phrase, text, lowered)):
+                return _claim_of_form(pattern, match, lowered, known)
     start = _OPENING.match(text).end()  # type: ignore[union-attr] # it matches the empty string
     if lowered[start : start + 1] in known.bare_initials and (match := known.bare.match(text, start)):
         return _claim_of_bare_word(match, lowered, known)
@@ -141,6 +140,8 @@ def normalised_user(name: str) -> str:
     >>> normalised_user("2001:db8::1")
     '2001:DB8:0:0:0:0:0:1'
     """
+    if not name:
+        return ""
     if "&" in name:
         name = unescape(name)
     if "%" in name:  # no user name contains a percent sign and two hexadecimal digits: MediaWiki refuses them
@@ -183,14 +184,15 @@ def _claim_of_bare_word(match: re.Match[str], lowered: str, known: _Wiki) -> Cla
 
 
 def _exempt_claim(match: re.Match[str], lowered: str, known: _Wiki) -> Exempt:
-    if not any(phrase.word in lowered for _, phrase in known.exempt):
+    claimed = [(kind, phrase) for kind, phrase in known.exempt if phrase.word in lowered]
+    if not claimed:
         return ""
     # The names in the match do not count: a user called VandalHunter is no claim of vandalism. Nor does the section.
     names = [match.span(group) for group in match.groupdict() if match[group]]
     first, last = (min(names)[0], max(names)[1]) if names else (match.end(), match.end())
     text = _SECTION.sub("", match.string[:first]) + " " + match.string[last:]
     lowered = _lowered(text)
-    return next((kind for kind, phrase in known.exempt if _find(phrase, text, lowered)), "")
+    return next((kind for kind, phrase in claimed if _find(phrase, text, lowered)), "")
 
 
 def _lowered(text: str) -> str:
@@ -280,7 +282,8 @@ def _expand(form: str, macros: dict[str, str]) -> str:
             ends_form = match[1] == "author" and match.end() == len(form)
             return macros["author at the end" if ends_form else match[1]]
         if match[2]:
-            return rf"(?:\[\[[^\[\]|]*\|)?(?:{_spaced(match[2])})(?:\]\])?"
+            link = r"(?:\[\[[^\[\]|]*\|)?" if match.start() else ""  # what precedes a form does not matter
+            return rf"{link}(?:{_spaced(match[2])})(?:\]\])?"
         return r"[^\[\]]{0,60}?" if match[3] else _spaced(match[0])
 
     return _MACRO.sub(expanded, form)
@@ -312,11 +315,6 @@ def _patterns(languages: list[_Language], tools: list[_Tool], macros: dict[str, 
             yield _Pattern(_phrase(form, macros), tool.method, "tool", tool.exempt)
 
 
-def _by_word(patterns: Iterable[_Pattern]) -> tuple[tuple[str, tuple[_Pattern, ...]], ...]:
-    """Neighbours with one word share its test; the order of the table stays."""
-    return tuple((word, tuple(group)) for word, group in groupby(patterns, key=lambda pattern: pattern.phrase.word))
-
-
 def _bare(words: list[str], macros: dict[str, str]) -> re.Pattern[str]:
     # Between the word and the name of whom it reverts stand only such words: in "rv sock of [[User:X]]" the
     # link names somebody else.
@@ -345,9 +343,11 @@ def _wiki_of_language(code: str) -> _Wiki:
     codes = dict.fromkeys([code, *table.fallbacks.get(code, []), "en"])
     languages = [table.languages[code] for code in codes if code in table.languages]
     macros = _macros(languages)
+    patterns = tuple(_patterns(languages, table.tools, macros))
     bare = [word for language in languages for word in language.bare]
     return _Wiki(
-        patterns=_by_word(_patterns(languages, table.tools, macros)),
+        patterns=patterns,
+        words=tuple(dict.fromkeys(pattern.phrase.word for pattern in patterns)),
         bare=_bare(bare, macros),
         bare_initials=frozenset(_lowered(word[0]) for word in bare),
         exempt=tuple((kind, phrase) for kind in get_args(Exempt) for phrase in _phrases(kind, languages)),
