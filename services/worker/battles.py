@@ -26,13 +26,14 @@ PageKind: TypeAlias = Literal["content", "talk", "project"]
 
 # Pages where reverting is routine: noticeboards archive and restore reports, sandboxes are reset. Words of their
 # titles in the largest wikis' languages, whole or as parts of compounds.
-_NO_BATTLEFIELD = re.compile(
-    r"sandbox|sandkasten|spielwiese|bac à sable|zona de prueba|pruebas|pagina delle prove|песочница|サンドボックス|"
-    r"沙盒|brudnopis|testes|zandbak|sandlåda|пісочниця|ملعب|صفحه تمرین|bak pasir|연습장|hiekkalaatikko|pískoviště|"
-    r"homokozó|noticeboard|incidents|vandalism|vandalismusmeldung|administrator intervention|"
-    r"requests? for page protection|administratoren/anfragen|anfragen|teahouse|help ?desk|reference desk|articles? for deletion|löschkandidaten",
-    re.IGNORECASE,
+_ROUTINE = (
+    *("sandbox", "sandkasten", "spielwiese", "bac à sable", "zona de prueba", "pruebas", "pagina delle prove"),
+    *("песочница", "サンドボックス", "沙盒", "brudnopis", "testes", "zandbak", "sandlåda", "пісочниця", "ملعب"),
+    *("صفحه تمرین", "bak pasir", "연습장", "hiekkalaatikko", "pískoviště", "homokozó", "noticeboard", "incidents"),
+    *("vandalism", "administrator intervention", "request for page protection", "requests for page protection"),
+    *("anfragen", "teahouse", "help desk", "reference desk", "for deletion", "löschkandidaten", "village pump"),
 )
+_NO_BATTLEFIELD = re.compile("|".join(map(re.escape, _ROUTINE)), re.IGNORECASE)
 
 
 class Ending(NamedTuple):

@@ -1,0 +1,216 @@
+"""Edit wars by hand: when a battle brews, opens, is joined and ends; who is on which side; how intense it is."""
+
+from itertools import count
+
+import pytest
+
+from services.worker.battles import is_battlefield, page_kind
+from services.worker.engage import engage
+from services.worker.rows import BATTLES
+from services.worker.state import WorkingSet
+from tests.events import START, change
+from tests.unit.test_worker_engage import GRACE, ROLLBACK, Memory
+
+HOUR = 3600
+
+
+class Page:
+    """A page on which people edit and revert each other."""
+
+    def __init__(self, title: str = "Battle of Nowhere", namespace: int = 0) -> None:
+        self.title, self.namespace = title, namespace
+        self.memory = Memory()
+        self.battles: dict = {}
+        self.history: list[str] = []  # phases as they were written
+        self._offsets = count()
+
+    def do(self, user: str, at: int, comment: str = "copy edit", **changed) -> None:
+        one = change(
+            next(self._offsets),
+            user=user,
+            timestamp=START + at,
+            comment=comment,
+            title=self.title,
+            namespace=self.namespace,
+            **changed,
+        )
+        working = WorkingSet(self.memory, "live", GRACE)
+        rows = engage([one], 3, "live", working)
+        working.write_back()
+        for row in rows.battles.values():
+            battle = dict(zip(BATTLES.columns, row, strict=True))
+            before = self.battles.get(battle["battle_id"])
+            assert before is None or battle["version"] > before["version"]
+            self.battles[battle["battle_id"]] = battle
+            if not self.history or self.history[-1] != battle["phase"]:
+                self.history.append(battle["phase"])
+
+    def revert(self, user: str, reverted: str, at: int, **changed) -> None:
+        self.do(user, at, ROLLBACK.format(reverted), **changed)
+
+    @property
+    def battle(self) -> dict:
+        (battle,) = self.battles.values()
+        return battle
+
+    @property
+    def sides(self) -> dict[str, str]:
+        return {fighter[0]: fighter[2] for fighter in self.battle["fighters"]}
+
+
+def war() -> Page:
+    page = Page()
+    page.do("Bo", 0)
+    page.revert("Al", "Bo", 60)
+    page.revert("Bo", "Al", 120)
+    page.revert("Al", "Bo", 180)
+    return page
+
+
+def test_one_revert_is_no_battle_an_answer_is_one_brewing_a_third_makes_it_war():
+    page = Page()
+    page.do("Bo", 0)
+    page.revert("Al", "Bo", 60)
+    assert page.battles == {}
+    page.revert("Bo", "Al", 120)
+    assert (page.battle["phase"], page.battle["war"]) == ("brewing", False)
+    page.revert("Al", "Bo", 180)
+    battle = page.battle
+    assert (battle["phase"], battle["war"], battle["alternations"], battle["reverts"]) == ("war", True, 3, 3)
+    assert (battle["opened"], battle["declared"], battle["updated"]) == (START + 60, START + 180, START + 180)
+    assert page.history == ["brewing", "war"]
+
+
+def test_a_patroller_who_reverts_one_vandal_after_another_fights_no_war():
+    page = Page()
+    for n in range(6):
+        page.do(f"~2026-{n}-1", n * 100)
+        page.revert("Patroller", f"~2026-{n}-1", n * 100 + 50)
+    assert page.battles == {}
+
+
+def test_reverting_oneself_is_no_part_of_it():
+    page = Page()
+    page.do("Bo", 0)
+    for at in (60, 120, 180, 240):
+        page.revert("Bo", "Bo", at)
+    assert page.battles == {}
+
+
+def test_alternations_must_lie_within_a_day():
+    page = Page()
+    page.do("Bo", 0)
+    page.revert("Al", "Bo", 60)
+    page.revert("Bo", "Al", 60 + 24 * HOUR)
+    assert page.battles == {}
+
+
+def test_allies_are_found_through_whom_they_fight():
+    page = war()
+    page.revert("Bea", "Al", 240)  # Bo's ally
+    page.revert("Ann", "Bea", 300)  # Al's ally
+    assert page.sides == {"Al": "first", "Bo": "second", "Bea": "second", "Ann": "first"}
+
+
+def test_a_revert_between_strangers_on_the_same_page_does_not_join():
+    page = war()
+    page.do("Vandal", 200)
+    page.revert("Patroller", "Vandal", 220)
+    assert "Vandal" not in page.sides
+    assert page.battle["reverts"] == 3
+    assert page.battle["updated"] == START + 180
+
+
+def test_a_battle_keeps_its_id_and_ends_with_protection():
+    page = war()
+    page.revert("Bo", "Al", 240)
+    page.do("Admin", 300, "edit warring", type="log", log_type="protect", log_action="protect")
+    battle = page.battle
+    assert (battle["phase"], battle["ended_by"], battle["ended"]) == ("ended", "protection", START + 300)
+    assert battle["war"] is True
+
+
+@pytest.mark.parametrize(
+    ("log_type", "log_action"), [("protect", "unprotect"), ("move", "move"), ("delete", "restore")]
+)
+def test_other_log_entries_do_not_end_it(log_type, log_action):
+    page = war()
+    page.do("Admin", 300, type="log", log_type=log_type, log_action=log_action)
+    assert page.battle["phase"] == "war"
+
+
+def test_a_day_without_a_revert_ends_it_at_its_last_revert_and_a_new_war_is_a_new_battle():
+    page = war()
+    page.do("Cy", 180 + 24 * HOUR + 1)
+    assert (page.battle["phase"], page.battle["ended_by"], page.battle["ended"]) == ("ended", "silence", START + 180)
+    later = 30 * HOUR
+    page.do("Bo", later)
+    page.revert("Al", "Bo", later + 60)
+    page.revert("Bo", "Al", later + 120)
+    assert len(page.battles) == 2
+
+
+def test_a_page_that_nobody_touches_again_has_its_end_told_when_it_is_forgotten():
+    page = war()
+    page.title = "Elsewhere"
+    for hour in range(1, 60):
+        for n in range(3):
+            page.title = f"Elsewhere {hour} {n}"
+            page.do("Cy", hour * HOUR)
+    assert page.battle["phase"] == "ended"
+    assert page.battle["title"] == "Battle of Nowhere"
+
+
+def test_a_quarrel_of_two_has_no_intensity_for_the_top_pair_is_left_out():
+    battle = war().battle
+    assert battle["intensity"] == 0
+    assert battle["editors"] == 2
+    assert battle["pairs"] == [("Al", "Bo", 2)]
+
+
+def test_intensity_is_editors_times_the_weights_below_the_top_pair():
+    page = war()
+    page.revert("Bea", "Al", 240)
+    page.revert("Al", "Bea", 300)
+    page.revert("Ann", "Bea", 360)
+    page.revert("Bea", "Ann", 420)
+    battle = page.battle
+    # edits: Al 3, Bo 2, Bea 2, Ann 1; mutual: Al-Bo 2 (top), Al-Bea 2, Ann-Bea 1
+    assert [pair[2] for pair in battle["pairs"]] == [2, 2, 1]
+    assert (battle["editors"], battle["intensity"]) == (4, 4 * (2 + 1))
+
+
+def test_exempt_claims_are_counted():
+    page = Page()
+    page.do("Bo", 0)
+    page.revert("Al", "Bo", 60)
+    page.revert("Bo", "Al", 120)
+    page.do("Al", 180, "Reverted vandalism by [[Special:Contributions/Bo|Bo]] ([[User talk:Bo|talk]])")
+    assert page.battle["exempt_claims"] == 1
+
+
+def test_nobody_fights_a_war_in_a_sandbox_or_on_a_noticeboard():
+    assert is_battlefield(0, "Sandbox (video games)")
+    assert is_battlefield(1, "Talk:Battle of Nowhere")
+    assert not is_battlefield(4, "Wikipedia:Sandbox")
+    assert not is_battlefield(4, "Wikipedia:Spielwiese")
+    assert not is_battlefield(4, "Wikipedia:Administrators' noticeboard/Incidents")
+    assert not is_battlefield(2, "User:Al/Draft")
+    page = Page("Wikipedia:Sandbox", 4)
+    page.do("Bo", 0)
+    for n, (a, b) in enumerate([("Al", "Bo"), ("Bo", "Al"), ("Al", "Bo")]):
+        page.revert(a, b, 60 * (n + 1))
+    assert page.battles == {}
+
+
+def test_page_kinds_follow_mediawikis_namespaces():
+    assert [page_kind(n) for n in (0, 1, 4, 5, 14, 15)] == ["content", "talk", "project", "talk", "content", "talk"]
+
+
+def test_hostile_names_do_no_harm():
+    page = Page()
+    evil, worse = "a|b|\0c", "<script>|" * 20
+    page.do(evil, 0)
+    page.revert(worse, "x", 30)
+    page.do(worse, 40, f"Undid revision {5_000_000} by [[Special:Contributions/{evil}|{evil}]]")
+    assert page.battles == {}
