@@ -32,6 +32,8 @@ up: .env ## Start the containers and wait until all are healthy. SOURCE=simulate
 ifeq ($(SOURCE),simulate)
 	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange docker compose --profile simulate up --build --wait
 else
+	@[ -n "$$EVENTSTREAMS_CONTACT" ] || grep -q '^EVENTSTREAMS_CONTACT=.' .env || { \
+		echo "Wikimedia asks for a contact: make init CONTACT=you@example.org. Without one: make up SOURCE=simulate" >&2; exit 1; }
 	docker compose up --build --wait
 endif
 

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from services.embedded.access import READER_LIMITS
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "compose.yaml").read_text()
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text()
@@ -128,6 +130,15 @@ def test_clickhouse_accounts() -> None:
     assert [grant.text for grant in accounts["reader"].findall("grants/query")] == [
         "GRANT SHOW, SELECT ON battlefield.*"
     ]
+
+
+def test_the_reader_has_the_limits_of_the_embedded_endpoint() -> None:
+    root = ElementTree.parse(ROOT / "clickhouse" / "users.d" / "battlefield.xml").getroot()  # noqa: S314 - our own file
+    for name, limit in READER_LIMITS.items():
+        assert root.findtext(f"profiles/reader/{name}") == str(limit)
+        # it may lower a limit, and neither raise it nor take it away (0)
+        assert root.findtext(f"profiles/reader/constraints/{name}/min") == "1"
+        assert root.findtext(f"profiles/reader/constraints/{name}/max") == str(limit)
 
 
 def test_clickhouse_configuration_is_well_formed() -> None:
