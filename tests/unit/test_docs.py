@@ -96,3 +96,11 @@ def test_every_reason_is_explained() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     section = text[text.index("## What is not stored, and why") :].split("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == reasons_in_code()
+
+
+def test_every_table_is_explained() -> None:
+    migrations = "".join(path.read_text() for path in (ROOT / "clickhouse" / "migrations").glob("*.sql"))
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text[text.index("## Tables") :].split("\n## ")[0]
+    made = re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", migrations, re.MULTILINE)
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(made)
