@@ -20,9 +20,9 @@ from services.embedded.memory import memory_in_use
 from services.embedded.plan import Plan
 
 PERIOD = 1.0  # seconds between samples
-# A finite run is looked at more often, since its duration is measured; but asking must not take the time that others
-# need: after a question that took a second there is a pause of five.
-FINITE_PERIOD = 0.2
+# Towards its end a finite run is looked at more often, since its duration is measured; but asking must not take the
+# time that others need: after a question that took a second there is a pause of five.
+LAST_PERIOD = 0.2
 COST_FACTOR = 5
 QUERY_TIMEOUT = 30  # seconds
 
@@ -34,6 +34,11 @@ class Playing(msgspec.Struct):
     events: int | None = None  # None: endless, or not known yet
     sent: int = 0
     empty_lines: int = 0
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether there is an end, and it was reached."""
+        return self.events is not None and self.sent >= self.events
 
 
 class Account(NamedTuple):
@@ -103,7 +108,6 @@ class Meter(threading.Thread):
         super().__init__(name="meter", daemon=True)
         self._plan = plan
         self._settings = settings
-        self._period = FINITE_PERIOD if finite else PERIOD
         self._finite = finite
         self._client: Client | None = None
         self._ended = threading.Event()
@@ -125,7 +129,7 @@ class Meter(threading.Thread):
     def run(self) -> None:
         """The thread's loop."""
         cost = 0.0
-        while not self._ended.wait(max(self._period, COST_FACTOR * cost)):
+        while not self._ended.wait(max(self._period(), COST_FACTOR * cost)):
             began = time.monotonic()
             try:
                 self._sample()
@@ -133,6 +137,9 @@ class Meter(threading.Thread):
                 # it is starting, or starts again: the newest figures stand meanwhile
                 self._client, self.last_error = None, str(error)
             cost = time.monotonic() - began
+
+    def _period(self) -> float:
+        return LAST_PERIOD if self._finite and self.figures.playing.all_sent else PERIOD
 
     def account(self) -> Account:
         """The full account of what plays. Raises ClickHouse's errors."""

@@ -114,9 +114,8 @@ def is_stalled(plan: Plan, meter: Meter, now: float) -> bool:
 
     A recording at its own pace may have long silences of its own: then only what was sent and not stored counts.
     """
-    playing = meter.figures.playing
-    all_sent = playing.events is not None and playing.sent >= playing.events
-    return (plan.play.speed == "max" or all_sent) and now - meter.progressed > STALL_LIMIT
+    waited_for = plan.play.speed == "max" or meter.figures.playing.all_sent
+    return waited_for and now - meter.progressed > STALL_LIMIT
 
 
 def _greeting(plan: Plan) -> str:

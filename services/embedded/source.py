@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from services.common.settings import Settings
 from services.embedded.checks import CannotStart
 from services.producer.stream import is_wikimedia
+from services.simulator.recording import Recording, UnreadableRecording
 
 REACH_LIMIT = 4.0  # seconds
 CONTACT_ADVICE = "set EVENTSTREAMS_CONTACT to your mail address or web page, in the environment or in .env"
@@ -90,8 +91,10 @@ def _recording_source(path: Path) -> Source:
         raise CannotStart(
             f"SOURCE is {str(path)!r}, which is no file. Use live, simulate, a URL, or a .jsonl or .jsonl.gz file."
         )
-    name = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    return Source("recording", f"replay-{_slug(name)}", recording=path.resolve())
+    try:
+        return Source("recording", Recording(path).name, recording=path.resolve())
+    except UnreadableRecording as error:
+        raise CannotStart(str(error)) from None
 
 
 def _lacks_contact(url: str, settings: Settings) -> bool:

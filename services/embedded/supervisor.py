@@ -27,6 +27,8 @@ BACKOFF_LIMIT = 30.0  # seconds
 # die on a bad input do so within a second or two of being ready.
 STEADY_AFTER = 5.0  # seconds
 FAILURES_LIMIT = 6  # in a row; with the backoff between them, about 15 s of trying
+# A part that never got ready has most likely a cause that stays, such as a damaged file: tell it soon.
+FIRST_FAILURES_LIMIT = 3
 
 LOG_LIMIT = 4 * 2**20  # bytes of PART.log before it becomes PART.log.1: two weeks of logs cannot fill a disk
 LOG_CHECK = 5.0  # seconds between looks at the sizes
@@ -85,6 +87,7 @@ class Slot:
     process: subprocess.Popen[bytes] | None = None
     since: float = 0.0  # clock at the last change of phase
     failures: int = 0  # in a row
+    was_ready: bool = False  # at any time
     retry_at: float = 0.0  # clock
 
     @property
@@ -245,7 +248,7 @@ class Supervisor:
             else:
                 self._fail(slot, describe_exit(status), now)
         elif slot.phase is Phase.STARTING and not slot.part.one_shot and slot.part.ready(process.pid):
-            slot.phase, slot.since = Phase.READY, now
+            slot.phase, slot.since, slot.was_ready = Phase.READY, now, True
         elif slot.phase is Phase.STARTING and now - slot.since > slot.part.start_limit:
             self._fail(slot, f"was not ready within {slot.part.start_limit:.0f} s", now)
 
@@ -256,11 +259,12 @@ class Supervisor:
         self._kill(slot)
         for name in part.voids:
             self._void(self.slots[name], now)
-        if slot.failures >= FAILURES_LIMIT:
+        limit = FAILURES_LIMIT if slot.was_ready else FIRST_FAILURES_LIMIT
+        if slot.failures >= limit:
             raise PartFailed(self._last_words(part, what, slot.failures))
         delay = backoff(slot.failures)
         slot.phase, slot.since, slot.retry_at = Phase.DOWN, now, now + delay
-        count = f" (failure {slot.failures} of {FAILURES_LIMIT})" if slot.failures > 1 else ""
+        count = f" (failure {slot.failures} of {limit})" if slot.failures > 1 else ""
         self.notice(f"{part.name} {what}{count}; starting it again in {delay:.1f} s")
 
     def _void(self, slot: Slot, now: float) -> None:

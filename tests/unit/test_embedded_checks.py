@@ -65,10 +65,17 @@ def test_live_without_a_contact_asks_for_it() -> None:
 
 
 def test_a_recording_has_a_directory_of_its_own(tmp_path: Path) -> None:
-    file = tmp_path / "Real edits, 2024.jsonl.gz"
+    file = tmp_path / "real-edits.jsonl"
     file.touch()
     source, _ = choose_source(str(file), settings_with(), lambda _url: True)
-    assert (source.kind, source.folder, source.recording) == ("recording", "replay-Real-edits-2024", file)
+    assert (source.kind, source.folder, source.recording) == ("recording", "replay-real-edits", file)
+
+
+def test_a_file_that_is_no_recording_is_told_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "broken.jsonl.gz"
+    file.write_bytes(b"no gzip")
+    with pytest.raises(CannotStart, match="not gzip"):
+        choose_source(str(file), settings_with(), lambda _url: True)
 
 
 def test_no_name_leads_out_of_the_data_directory(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from services.embedded.process import Guard
 from services.embedded.supervisor import (
     BACKOFF_LIMIT,
     FAILURES_LIMIT,
+    FIRST_FAILURES_LIMIT,
     STEADY_AFTER,
     Part,
     PartFailed,
@@ -157,10 +158,24 @@ def test_a_part_that_does_not_come_back_ends_everything_with_its_last_words(tmp_
         pytest.raises(PartFailed) as failure,
     ):
         tick_until(supervisor, lambda: False)
-    assert f"worker ended with status 7, {FAILURES_LIMIT} times in a row" in str(failure.value)
+    assert f"worker ended with status 7, {FIRST_FAILURES_LIMIT} times in a row" in str(failure.value)
     assert "no luck" in str(failure.value)
     assert str(tmp_path / "worker.log") in str(failure.value)
-    assert len(notices) == FAILURES_LIMIT - 1
+    assert len(notices) == FIRST_FAILURES_LIMIT - 1
+
+
+def test_a_part_that_was_ready_before_is_given_more_chances(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    script = f"import os, time; time.sleep(0 if os.path.exists({str(broken)!r}) else 60)"
+    part = Part("worker", [sys.executable, "-S", "-c", script], Stage.WORK, ready=lambda _pid: not broken.exists())
+    clock = iter(range(0, 10_000_000, 40))
+    notices: list[str] = []
+    with Supervisor([part], dict(os.environ), tmp_path, notices.append, clock=lambda: float(next(clock))) as supervisor:
+        tick_until(supervisor, lambda: supervisor.all_up)
+        broken.touch()
+        os.kill(pid_of(supervisor, "worker"), signal.SIGKILL)
+        with pytest.raises(PartFailed, match=f"{FAILURES_LIMIT} times in a row"):
+            tick_until(supervisor, lambda: False)
 
 
 def test_a_part_that_does_not_get_ready_counts_as_failed(tmp_path: Path) -> None:
