@@ -19,7 +19,7 @@ help: ## List what can be made
 
 .PHONY: demo
 demo: $(VENV)/demo.stamp ## Run everything here. SOURCE=live|simulate|FILE|URL; CONTACT=you@example.org for the live stream
-	@$(if $(CONTACT),EVENTSTREAMS_CONTACT='$(CONTACT)') $(VENV)/bin/battlefield up $(if $(SOURCE),--source '$(SOURCE)')
+	@$(if $(CONTACT),EVENTSTREAMS_CONTACT='$(CONTACT)') $(VENV)/bin/battlefield up $(if $(SOURCE),--source '$(SOURCE)') $(ARGS)
 
 ##### With Docker
 

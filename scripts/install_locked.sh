@@ -14,8 +14,9 @@ case $(uname -sm) in
 esac
 
 # pip's hundreds of lines go to the log; the terminal shows how far it is
+# shellcheck disable=SC2016 # these are awk's dollars
 progress='
-    function show(text) { printf tty ? "\r  %-60s" : "  %s\n", text; fflush() }
+    function show(text) { printf((tty ? "\r  %-60s" : "  %s\n"), text); fflush() }
     { print > log_file; fflush(log_file) }
     /^Collecting / { fetched++; if (tty) show(fetched " packages: " $2) }
     /^Installing collected packages/ && !unpacking++ { show("unpacking " fetched " packages") }
@@ -28,11 +29,11 @@ echo "Installing $lock into $venv (once; some minutes on a slow line)"
 {
     if pip install --require-hashes --only-binary :all: --progress-bar off -r "$lock" &&
         pip install --no-deps --no-build-isolation --no-index --editable .; then
-        echo done
+        echo installed
     fi
 } 2>&1 | awk -v tty="$tty" -v log_file="$log" "$progress"
 
-if [ "$(tail -n 1 "$log")" != done ]; then
+if [ "$(tail -n 1 "$log")" != installed ]; then
     tail -n 12 "$log" >&2
     echo "The installation failed: the cause stands above, all of it in $log. Mend it and run the same command again." >&2
     exit 1
