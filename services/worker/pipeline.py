@@ -8,7 +8,7 @@ A message that cannot be read or processed becomes a dead letter by itself; the 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -29,6 +29,7 @@ from services.common.change import (
     decode_dead_letter,
     decode_ledger_page,
     encode,
+    shard_of,
     source_of,
 )
 from services.worker.engage import Rows, engage, no_rows
@@ -44,7 +45,8 @@ _decode_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def build(app: Application, sink: BaseSink, seeder: Seeder, grace: int) -> None:
     """Declare the dataflow on `app`."""
-    topic = {"key_deserializer": "str", "value_deserializer": "bytes"}
+    # as bytes: a deserializer of Quix's that fails ends the worker
+    topic = {"key_deserializer": "bytes", "value_deserializer": "bytes"}
 
     edits = app.dataframe(app.topic(EDITS_TOPIC, **topic))  # type: ignore[arg-type] # literals of a union
     edits.apply(fight(seeder, grace), stateful=True, metadata=True).sink(sink)
@@ -60,12 +62,12 @@ def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[A
     """The step of `wiki.edits`: one message in, the rows that follow from it out."""
 
     def step(value: bytes, key: Any, timestamp: int, headers: Any, state: State[Any, Any]) -> Rows:  # noqa: ARG001 - Quix's order
-        changes, letters = read_message(value)
+        shard, changes, letters = read_message(key, value)
         rows = no_rows()
         rows.dead_letters.extend(dead_letter_row(letter) for letter in letters)
         for source, group in groupby(changes, key=lambda change: source_of(change.source_topic)):
-            seeder.ensure_current(state, source, int(key))
-            rows.merge(engage_or_refuse(list(group), int(key), source, state, seeder, grace))
+            seeder.ensure_current(state, source, shard)
+            rows.merge(engage_or_refuse(list(group), shard, source, state, seeder, grace))
         return rows
 
     return step
@@ -85,52 +87,67 @@ def engage_or_refuse(
                 rows.merge(engage_or_refuse([change], shard, source, state, seeder, grace))
             return rows
         log.exception("a change cannot be processed")
-        change = changes[0]
-        origin = Origin(change.source_topic, change.source_partition, change.source_offset)
-        letter = dead_letter(encode(change), change.received, origin, "unprocessable", repr(error))
-        return no_rows()._replace(dead_letters=[dead_letter_row(letter)])
+        return no_rows()._replace(dead_letters=[dead_letter_row(_refused(changes[0], "unprocessable", repr(error)))])
     memory.write_back()
     seeder.note(source, shard, memory.shard.sequence)
     return rows
 
 
-def read_message(value: bytes) -> tuple[list[Change], list[DeadLetter]]:
-    """The changes of a message of wiki.edits, and dead letters for those that are none."""
+def read_message(key: bytes | None, value: bytes | None) -> tuple[int, list[Change], list[DeadLetter]]:
+    """Shard and changes of a message of wiki.edits, and dead letters for what cannot be used of it.
+
+    A change under another shard's key would meet another shard's state, so it is refused.
+    """
+    shard = int(key) if key and key.isdigit() else -1
+    changes, letters = read_changes(value or b"")
+    mine = [change for change in changes if shard_of(change.wiki, change.title) == shard]
+    if len(mine) < len(changes):
+        others = [change for change in changes if shard_of(change.wiki, change.title) != shard]
+        letters += [_refused(change, "wrong_shard", f"it came under the key {key!r}") for change in others]
+    return shard, mine, letters
+
+
+def read_changes(value: bytes) -> tuple[list[Change], list[DeadLetter]]:
+    """The changes of a message, and dead letters for those that are none."""
     try:
         return decode_changes(value), []
     except (msgspec.MsgspecError, UnicodeError) as error:
-        return _read_parts(value, error)
-
-
-def _read_parts(value: bytes, error: Exception) -> tuple[list[Change], list[DeadLetter]]:
-    received = time.time_ns() // 1_000_000
+        fault = str(error)
     try:
-        parts: Iterable[msgspec.Raw] = _decode_parts(value)
+        parts = _decode_parts(value)
     except (msgspec.MsgspecError, UnicodeError):
-        return [], [dead_letter(value, received, None, "unreadable", str(error))]
+        return [], [_unreadable(value, fault)]
     changes: list[Change] = []
     letters: list[DeadLetter] = []
     for part in parts:
         try:
             changes.append(_decode_change(part))
-        except (msgspec.MsgspecError, UnicodeError) as fault:
-            letters.append(dead_letter(bytes(part), received, None, "unreadable", str(fault)))
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            letters.append(_unreadable(bytes(part), str(error)))
     return changes, letters
 
 
-def read_dead_letter(value: bytes) -> Rows:
+def read_dead_letter(value: bytes | None) -> Rows:
     """A row of dead_letters; a dead letter that cannot be read is one itself."""
     try:
-        letter = decode_dead_letter(value)
+        letter = decode_dead_letter(value or b"")
     except (msgspec.MsgspecError, UnicodeError) as error:
-        letter = dead_letter(value, time.time_ns() // 1_000_000, None, "unreadable", str(error))
+        letter = _unreadable(value or b"", str(error))
     return no_rows()._replace(dead_letters=[dead_letter_row(letter)])
 
 
-def read_ledger_page(value: bytes) -> Rows:
+def read_ledger_page(value: bytes | None) -> Rows:
     """A row of ledger."""
     try:
-        return no_rows()._replace(ledger=[ledger_row(decode_ledger_page(value))])
+        return no_rows()._replace(ledger=[ledger_row(decode_ledger_page(value or b""))])
     except (msgspec.MsgspecError, UnicodeError) as error:
-        letter = dead_letter(value, time.time_ns() // 1_000_000, None, "unreadable", str(error))
-        return no_rows()._replace(dead_letters=[dead_letter_row(letter)])
+        return no_rows()._replace(dead_letters=[dead_letter_row(_unreadable(value or b"", str(error)))])
+
+
+def _unreadable(raw: bytes, error: str) -> DeadLetter:
+    return dead_letter(raw, time.time_ns() // 1_000_000, None, "unreadable", error)
+
+
+def _refused(change: Change, reason: str, error: str) -> DeadLetter:
+    origin = Origin(change.source_topic, change.source_partition, change.source_offset)
+    return dead_letter(encode(change), change.received, origin, reason, error)
