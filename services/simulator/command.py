@@ -104,7 +104,6 @@ def command(
     read. At speed `real` a war game follows the wall clock, so it looks live; at any other speed the same seed and
     options give the same bytes. Its topics are named after seed, start and rate.
     """
-    set_up_logs(get_settings(), "simulator")
     faults = Faults(
         fault_seed, cut_every, duplicate_every, resend_every, swap_every, refuse, silence_every, silence_for
     )
@@ -120,6 +119,7 @@ def command(
                 pace = "clock" if speed == "real" else speed
         except (UnreadableRecording, OSError) as error:
             raise click.ClickException(str(error)) from None
+        set_up_logs(get_settings(), "simulator")
         try:
             asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids), faults), host, port))
         except UnreadableRecording as error:

@@ -5,9 +5,18 @@ from typing import Any
 
 import msgspec
 
+
+class _Envelope(msgspec.Struct, gc=False):
+    """An event of which only `meta` is wanted; the rest is checked to be JSON and passed over."""
+
+    meta: msgspec.Raw
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.encode
+_PARTITION = msgspec.Raw(b"0")
 
 
 def milliseconds(instant: datetime) -> int:
@@ -25,28 +34,31 @@ def iso_milliseconds(text: str) -> int:
 def stamp(line: bytes, topic: bytes, offset: int) -> tuple[bytes, int | None]:
     """Set `meta.topic`, `meta.partition` and `meta.offset` of one event; returns it and its time in milliseconds.
 
-    Every other value keeps its bytes: the two levels that change are taken apart and put together again, what they
-    hold is not looked at (5 microseconds a line where a full parse takes 20). `topic` is a JSON string. A line that
-    is no JSON object with an object `meta` comes back as it is, without a time, for the client to cope with.
+    Every other value keeps its bytes, and is not even looked at: a full parse would cost four times as much. `topic`
+    is a JSON string. A line that is no JSON object with an object `meta` comes back as it is, without a time, for the
+    client to cope with.
     """
     try:
-        event = _decode_object(line)
-        meta = _decode_object(event["meta"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        raw = bytes(_decode_envelope(line).meta)
+        meta = _decode_object(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return line, None
-    time = _time(meta)
     meta["topic"] = msgspec.Raw(topic)
-    meta["partition"] = msgspec.Raw(b"0")
+    meta["partition"] = _PARTITION
     meta["offset"] = msgspec.Raw(b"%d" % offset)
-    event["meta"] = msgspec.Raw(_encode(meta))
-    return _encode(event), time
+    head, _, tail = line.partition(raw)
+    if raw in tail:  # the same bytes stand elsewhere too: which of them are `meta` must be found out the long way
+        event = _decode_object(line)
+        event["meta"] = msgspec.Raw(_encode(meta))
+        return _encode(event), _time(meta)
+    return b"".join((head, _encode(meta), tail)), _time(meta)
 
 
 def event_time(line: bytes) -> int | None:
     """`meta.dt` of a line in milliseconds since 1970, or None where it has none that can be read."""
     try:
-        return _time(_decode_object(_decode_object(line)["meta"]))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        return _time(_decode_object(_decode_envelope(line).meta))
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -204,12 +204,14 @@ class Game:
         page = _page(index, namespace, number)
         key = (index, namespace, number)
         rev_id = self._next_rev_id(index)
+        known = self._young.get(key) or self._old.get(key)
+        created = created and known is None
         if created:
             old_rev_id = old_length = None
             length = 200 + int(self._draw.expovariate(1 / 2500))
             comment = wiki.language.created.format(page=page.title)
         else:
-            old_rev_id, old_length = self._last_revision(key, rev_id)
+            old_rev_id, old_length = known or self._invent_revision(rev_id)
             change = int(self._draw.expovariate(1 / 180)) - (40 if random() < 0.9 else 900)
             length = max(old_length + change, 0)
             comment = self._comment(wiki, page, bot)
@@ -390,8 +392,7 @@ class Game:
         )
 
     def _moment(self, lag: float) -> Moment:
-        bits = self._draw.getrandbits
-        return Moment(self._start + int(self._time * 1000), self._saved(lag), bits(128), bits(128))
+        return Moment(self._start + int(self._time * 1000), self._saved(lag), self._draw.getrandbits(256))
 
     def _saved(self, lag: float) -> int:
         """When a change that the stream carries now was saved on its wiki, in seconds."""
@@ -405,10 +406,8 @@ class Game:
         self._rev_ids[index] += 1 + int(self._draw.random() * 3)
         return self._rev_ids[index]
 
-    def _last_revision(self, key: _PageKey, rev_id: int) -> tuple[int, int]:
-        known = self._young.get(key) or self._old.get(key)
-        if known is not None:
-            return known
+    def _invent_revision(self, rev_id: int) -> tuple[int, int]:
+        """Id and length of a page's last revision when that was long ago."""
         return rev_id - 1_000 - int(self._draw.random() ** 3 * 30_000_000), 200 + int(self._draw.expovariate(1 / 9_000))
 
     def _remember(self, key: _PageKey, rev_id: int, length: int) -> None:

@@ -3,14 +3,15 @@
 import html
 import re
 from datetime import UTC, datetime
-from urllib.parse import quote
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.simulator.world import Page, Wiki
+from services.simulator.world import Page, Wiki, url_title
 
 _SCHEMA = "/mediawiki/recentchange/1.0.0"
+_SPECIAL = re.compile("[<>&\"']")
 _LINK = re.compile(r"\[\[:?([^\[\]|]+)(?:\|([^\[\]]*))?\]\]")
 _SECTION = re.compile(r"/\* (.*?) \*/")
 _encode = msgspec.json.Encoder().encode
@@ -65,15 +66,16 @@ class RecentChange(msgspec.Struct, gc=False):
 
 
 class Moment:
-    """When an event happens and the identifiers that are drawn for it."""
+    """When an event happens, and the identifiers that it gets from 256 random bits."""
 
     __slots__ = ("dt", "event_id", "request_id", "timestamp")
 
-    def __init__(self, dt: int, timestamp: int, event_bits: int, request_bits: int) -> None:
+    def __init__(self, dt: int, timestamp: int, bits: int) -> None:
         self.dt = dt  # received by Wikimedia's own log, milliseconds
         self.timestamp = timestamp  # saved on the wiki, seconds
-        self.event_id = _uuid(event_bits)
-        self.request_id = _uuid(request_bits)
+        digits = f"{bits:064x}"
+        self.event_id = _uuid(digits[:32])
+        self.request_id = _uuid(digits[32:])
 
 
 def edit(
@@ -198,7 +200,7 @@ def canary(moment: Moment) -> bytes:
 
 def parse_comment(comment: str) -> str:
     """The summary as HTML, as MediaWiki adds it: it is a good third of an event's size."""
-    text = html.escape(comment) if _needs_escape(comment) else comment
+    text = html.escape(comment) if _SPECIAL.search(comment) else comment
     if "[[" in text:
         text = _LINK.sub(_anchor, text)
     if "/* " in text:
@@ -212,17 +214,14 @@ def iso(time: int) -> str:
     return f"{_iso_seconds(seconds)}.{thousandths:03d}Z"
 
 
+@lru_cache(maxsize=8)
 def _iso_seconds(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _needs_escape(comment: str) -> bool:
-    return any(character in comment for character in "<>&\"'")
-
-
 def _anchor(match: re.Match[str]) -> str:
     target = match[1]
-    return f'<a href="/wiki/{quote(target.replace(" ", "_"))}" title="{target}">{match[2] or target}</a>'
+    return f'<a href="/wiki/{url_title(target)}" title="{target}">{match[2] or target}</a>'
 
 
 def _meta(wiki: Wiki, page: Page, moment: Moment) -> Meta:
@@ -231,7 +230,6 @@ def _meta(wiki: Wiki, page: Page, moment: Moment) -> Meta:
     )
 
 
-def _uuid(bits: int) -> str:
-    """128 bits as a version 4 UUID."""
-    digits = f"{bits:032x}"
+def _uuid(digits: str) -> str:
+    """32 hexadecimal digits as a version 4 UUID."""
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

@@ -211,7 +211,9 @@ def _form(draw: Random, kind: Kind, wiki: Wiki, user: str) -> Form:
     else:
         weights = (0.5, 0.2, 0.12, 0.1, 0.08)
     form: Form = draw.choices(forms, weights)[0]
-    return "rollback" if form == "tool" and not wiki.language.tools else form
+    if form == "tool" and not wiki.language.tools:
+        return "rollback"
+    return "undo" if form == "restore" and not wiki.language.restore else form
 
 
 def _summary(draw: Random, kind: Kind, wiki: Wiki, form: Form, hit: Revision, restored: Revision) -> str:

@@ -45,13 +45,13 @@ class Language(msgspec.Struct, frozen=True):
     reasons: list[str]
     undo: str
     rollback: str
-    restore: str
     bare: list[str]
     vandalism: list[str]
     added: str
     removed: str
     created: str
     protected: str
+    restore: str = ""
     tools: list[str] = []
     patrol_bot: str = ""
 
@@ -202,7 +202,7 @@ class Wiki:
 
     def named_page(self, namespace: int, title: str) -> Page:
         """The page with a full title."""
-        return Page(namespace, title, f"{self.server_url}/wiki/{quote(title.replace(' ', '_'), safe=_SAFE)}")
+        return Page(namespace, title, f"{self.server_url}/wiki/{url_title(title)}")
 
     def user_page(self, user: str) -> Page:
         """An editor's own page."""
@@ -219,8 +219,20 @@ def story_page(number: int) -> int:
     return number * _STORY_PAGE
 
 
-# What MediaWiki leaves unescaped in addresses (wfUrlencode).
-_SAFE = "/:;@$!*(),~"
+class _Escapes(dict[int, str]):
+    """Characters as they stand in a page's address, found out once each."""
+
+    def __missing__(self, character: int) -> str:
+        escaped = self[character] = quote(chr(character), safe="/:;@$!*(),~")  # as MediaWiki's wfUrlencode
+        return escaped
+
+
+_ESCAPES = _Escapes({ord(" "): "_"})
+
+
+def url_title(title: str) -> str:
+    """A page's title as it stands in addresses."""
+    return title.translate(_ESCAPES)
 
 
 @lru_cache(maxsize=1)
