@@ -37,9 +37,9 @@ class Claim(NamedTuple):
     """What a summary says of a revert."""
 
     method: Method
-    user: str  # the editor whose edit is reverted, as the user name is stored; "" if none is named
+    user: str  # whose edit is reverted (the first, if several), as MediaWiki stores the name; "" if none is named
     rev_id: int  # the revision named as undone; 0 if none
-    restored_user: str  # the editor whose version is restored; "" if none is named
+    restored_user: str  # whose version is restored; "" if none is named. Without a link, words may hang on: check it
     form: Form  # standard: written by MediaWiki; tool: by a gadget, program or bot; bare: by hand
     exempt: Exempt  # what of the three-revert rule's exemptions the summary claims; "" if none
 
@@ -117,7 +117,7 @@ def parse_summary(wiki: str, comment: str) -> Claim | None:
         for pattern in known.patterns:
             if pattern.phrase.word in words and (match := _find(pattern.phrase, text, lowered)):
                 return _claim_of_form(pattern, match, lowered, known)
-    start = _OPENING.match(text).end()  # type: ignore[union-attr] # it matches the empty string
+    start = _start_of_words(text)
     if lowered[start : start + 1] in known.bare_initials and (match := _compiled(known.bare).match(text, start)):
         return _claim_of_bare_word(match, lowered, known)
     return None
@@ -187,12 +187,17 @@ def _exempt_claim(match: re.Match[str], lowered: str, known: _Wiki) -> Exempt:
     claimed = [(kind, phrase) for kind, phrase in known.exempt if phrase.word in lowered]
     if not claimed:
         return ""
-    # The names in the match do not count: a user called VandalHunter is no claim of vandalism. Nor does the section.
-    names = [match.span(group) for group in match.groupdict() if match[group]]
-    first, last = (min(names)[0], max(names)[1]) if names else (match.end(), match.end())
-    text = _SECTION.sub("", match.string[:first]) + " " + match.string[last:]
+    # Names do not count, a user called VandalHunter is no claim of vandalism; nor does the name of the section.
+    first_name = min((match.start(group) for group in match.groupdict() if match[group]), default=match.end())
+    text = _SECTION.sub("", match.string[:first_name]) + " " + match.string[match.end() :]
     lowered = _lowered(text)
     return next((kind for kind, phrase in claimed if _find(phrase, text, lowered)), "")
+
+
+def _start_of_words(text: str) -> int:
+    """Where an editor's own words begin: after the section, and after brackets and quotation marks."""
+    opening = _OPENING.match(text)
+    return opening.end() if opening else 0
 
 
 def _lowered(text: str) -> str:
@@ -226,11 +231,15 @@ _SPACES = re.compile("[ _\u00a0\u200e\u200f]+")
 _SPACE = "[ _\u00a0\u200e\u200f]"
 # What MediaWiki puts before an editor's own words: the section that was edited.
 _SECTION = re.compile(r"\s*/\*(?:[^*]|\*[^/])*\*/")
-_OPENING = re.compile(_SECTION.pattern.join(("(?:", ")?")) + r"[\s\"'«„“(*:–—-]*")
+_OPENING = re.compile(rf"(?:{_SECTION.pattern})?[\s\"'«„“(*:–—-]*")
 _AFTER = r"(?:$|[\s.,;:!?/*()\[\]{}\"'«»„“”‚‘’–—。，、：；！？（）|-])"
 _NAME = r"[^\[\]|{}<>#\n]"
 # A name without a link ends where the tools go on with a reason, a link to themselves, or nothing.
-_END_OF_NAME = rf"{_SPACE}*(?:$|[:;.。—–]{_SPACE}|[:;.。—–]$|[(（]?\[\[|[(（]HG|- |using |identified as |with \[|,)"
+# Full stops and commas are part of names: "J. Smith, Jr.".
+_END_OF_NAME = (
+    rf"{_SPACE}*(?:\.?$|[:;]$|[:;。—–]{_SPACE}|\.?{_SPACE}?[(（]?\[\[|[(（]HG|- |using |identified as "
+    rf"|\.{_SPACE}(?:Report|False|Thanks))"  # ClueBot NG
+)
 _SCRIPTS_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3000-\u30ff\u3400-\u9fff]")
 _LEAD = re.compile(r"<?((?:[^\s<>{}()\[\]…?*+|.\\]|\\\W)+)(?![?*+{])")
 _MACRO = re.compile(r"\{(\w+)\}|<([^<>]*)>|(…)| \??")
@@ -302,7 +311,7 @@ def _phrase(form: str, macros: dict[str, str]) -> _Phrase:
 
 def _method_of(message: str) -> Method:
     """The method of a MediaWiki message by its key; a rejected pending change rolls back to an accepted version."""
-    return "undo" if message.startswith("undo") else "restore" if message.startswith("restore") else "rollback"
+    return "undo" if message.startswith("undo") else "rollback"
 
 
 def _patterns(languages: list[_Language], tools: list[_Tool], macros: dict[str, str]) -> Iterator[_Pattern]:

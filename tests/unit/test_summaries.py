@@ -88,6 +88,11 @@ def bare(user: str = "", exempt: str = "") -> Claim:
         ("enwiki", f"Reverted edits by {ZOE} to last revision by [[User:Max R|Max R]]", rollback("Zoe Q", "Max R")),
         ("enwiki", "Reverted edits by a hidden user to last revision by [[User:Max R|Max R]]", rollback("", "Max R")),
         ("enwiki", f"Reverted edits by {ZOE} to last version by Max R (bot)", rollback("Zoe Q", "Max R (bot)")),
+        (
+            "enwiki",
+            f"Reverted edits by {ZOE} to last version by J. Smith, Jr.: spam",
+            rollback("Zoe Q", "J. Smith, Jr."),
+        ),
         # Local versions of MediaWiki's messages
         (
             "dewiki",
@@ -262,6 +267,7 @@ def test_user_names(name: str, user: str) -> None:
 def test_names_in_links_are_no_claims() -> None:
     claim = parse_summary("enwiki", "Undid revision 5 by [[Special:Contributions/VandalSock|VandalSock]]")
     assert claim == undo("VandalSock", 5)
+    assert parse_summary("enwiki", f"Undid revision 5 by {ZOE.replace('Zoe Q', 'Vandal')}") == undo("Vandal", 5)
     assert parse_summary("enwiki", "/* Vandalism */ rv") == bare()
 
 
