@@ -112,6 +112,8 @@ def command(
     with ExitStack() as at_end:
         try:
             if recording is not None:
+                if truth or events:
+                    raise click.UsageError("--truth and --events are a war game's: leave them out with --recording")
                 source = Recording(recording)
                 pace = 1.0 if speed == "real" else speed
             else:

@@ -9,8 +9,9 @@ What follows the real service (its library KafkaSSE): `:ok` first; ids that are 
 sent; 400 for one that cannot be read, 404 for a topic that is not served; `since` counts only without a
 `Last-Event-ID`; 403 for a User-Agent without contact; 429 past two connections from one address; a cut after a while.
 
-What differs, so that a replay is complete: a client without any position gets a playing that has an end from its
-beginning, not "from now".
+What differs: a client without any position gets a playing that has an end from its beginning, not "from now", so that
+a replay is complete. And positions in earlier games or recordings are passed over, where the real service would answer
+404: it never forgets a topic, but a simulator that is started again often plays another one.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import re
 import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import structlog
@@ -34,6 +35,7 @@ CONNECTIONS_PER_ADDRESS = 2
 FLUSH_BYTES = 64 * 1024
 # A User-Agent names a contact by a mail address, a web page or a user page. https://meta.wikimedia.org/wiki/User-Agent_policy
 _CONTACT = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|https?://[^\s/]+\.|\bUser:\S")
+_SIMULATED = ("wargame-", "replay-")  # how topics of simulators begin
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "private, no-cache, no-store, max-age=0, must-revalidate",
@@ -56,7 +58,7 @@ class Play:
 
 
 class _Assignment(msgspec.Struct):
-    """One entry of a Last-Event-ID."""
+    """One entry of a Last-Event-ID. Neither offset nor timestamp: from wherever a new client begins."""
 
     topic: str
     partition: int = 0
@@ -162,27 +164,28 @@ class Simulator:
             raise _Refused(faults.refusal.status, "Injected refusal.", faults.refusal.retry_after)
 
     def _assignments(self, request: web.Request) -> list[_Assignment]:
-        """Where the client wants to begin, topic by topic; without a word from it, "from now" on both topics."""
+        """Where the client wants to begin, topic by topic."""
         last_event_id = request.headers.get("Last-Event-ID")
         if last_event_id is not None:
             try:
-                assignments = msgspec.json.decode(last_event_id, type=list[_Assignment])
+                given = msgspec.json.decode(last_event_id, type=list[_Assignment])
             except msgspec.DecodeError as error:
                 raise _Refused(400, f"Last-Event-ID is no JSON array of topic positions: {error}") from None
-            foreign = [a.topic for a in assignments if a.topic not in self._topics or a.partition != 0]
+            ours = [a for a in given if a.topic in self._topics and a.partition == 0]
+            foreign = [a.topic for a in given if a not in ours and not a.topic.startswith(_SIMULATED)]
             if foreign:
                 raise _Refused(404, f"Topics {', '.join(foreign)} are not available; there are {self._topics}.")
-            return assignments
+            return ours or [_Assignment(topic) for topic in self._topics]
         since = request.query.get("since")
         if since is None:
-            return [_Assignment(topic, offset=-1) for topic in self._topics]
+            return [_Assignment(topic) for topic in self._topics]
         try:
             time = int(since) if since.isdecimal() else iso_milliseconds(since)
         except (ValueError, OverflowError):
             raise _Refused(400, "since is neither an ISO 8601 instant nor milliseconds since 1970.") from None
         return [_Assignment(topic, timestamp=time) for topic in self._topics]
 
-    async def _first_offsets(self, assignments: list[_Assignment], from_start: bool) -> dict[int, int]:
+    async def _first_offsets(self, assignments: list[_Assignment]) -> dict[int, int]:
         """For each topic asked for, the first offset to send."""
         first: dict[int, int] = {}
         for assignment in assignments:
@@ -191,7 +194,7 @@ class Simulator:
                 first[topic] = assignment.offset
             elif assignment.timestamp is not None and assignment.offset is None:
                 first[topic] = self._layout.offset_at(topic, await self._position_at(assignment.timestamp))
-            elif from_start:
+            elif assignment.offset is None and self._source.length is not None:
                 first[topic] = 0
             else:
                 first[topic] = self._layout.offset_at(topic, await self._head())
@@ -224,8 +227,7 @@ class Simulator:
         await response.prepare(request)
         await response.write(b":ok\n\n")
         self._clock.start(self._source.begins)
-        nowhere = not request.headers.get("Last-Event-ID") and "since" not in request.query
-        first = await self._first_offsets(assignments, from_start=nowhere and self._source.length is not None)
+        first = await self._first_offsets(assignments)
         connection = _Connection(self, response, faults, assignments)
         try:
             async with asyncio.timeout(self._play.cut_after * 60 or None):
@@ -329,9 +331,12 @@ class _Connection:
 
 
 def _mark(assignment: _Assignment) -> bytes:
-    """An entry of an SSE id as the client gave it."""
-    place = {"timestamp": assignment.timestamp} if assignment.timestamp is not None else {"offset": assignment.offset}
-    entry: dict[str, Any] = {"topic": assignment.topic, "partition": 0, **place}
+    """An entry of an SSE id as the client gave it; -1, "from now", where it gave nothing."""
+    entry: dict[str, str | int] = {"topic": assignment.topic, "partition": 0}
+    if assignment.offset is None and assignment.timestamp is not None:
+        entry["timestamp"] = assignment.timestamp
+    else:
+        entry["offset"] = -1 if assignment.offset is None else assignment.offset
     return msgspec.json.encode(entry)
 
 

@@ -310,6 +310,13 @@ class TestWhereToBegin:
             assert response.status == 404
             assert CODFW in await response.text()
 
+    async def test_positions_in_an_earlier_game_are_passed_over(self, serve: Serve, thousand: Recording) -> None:
+        client = await serve(thousand)
+        earlier = {"topic": "wargame-1-1700000000.codfw.mediawiki.recentchange", "partition": 0, "offset": 5}
+        assert (await client.read(1, **{"Last-Event-ID": json.dumps([earlier])})).ids[0] == "id-0"
+        now = json.loads(position(8)["Last-Event-ID"])
+        assert (await client.read(1, **{"Last-Event-ID": json.dumps([earlier, *now])})).ids[0] == "id-8"
+
 
 class TestRefusals:
     @pytest.mark.parametrize("agent", ["", "python-requests/2.31", "Python/3.11 aiohttp/3.14", "@", "a@b"])
