@@ -44,9 +44,9 @@ class Stage(IntEnum):
 
 
 # Seconds after the order to stop: until when a stage may finish what it has (`Part.idle`), and when what is left of it
-# is killed. The last one keeps the promise of 10 s with a second to spare for a slow machine.
-FINISH_BY = {Stage.SOURCE: 0.0, Stage.WORK: 4.5, Stage.STORE: 0.0}
-KILL_AT = {Stage.SOURCE: 3.5, Stage.WORK: 7.5, Stage.STORE: 9.0}
+# is killed. Most of the time is the worker's, for a last checkpoint; the end of all keeps the promise of 10 s.
+FINISH_BY = {Stage.SOURCE: 0.0, Stage.WORK: 3.5, Stage.STORE: 0.0}
+KILL_AT = {Stage.SOURCE: 3.5, Stage.WORK: 8.0, Stage.STORE: 9.3}
 
 
 @dataclass(frozen=True)
