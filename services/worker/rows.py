@@ -228,7 +228,8 @@ def edit_row(
         said.restored_user,
         said.form,
         said.exempt,
-        1,
+        # a twin whose window has closed is not recognised any more: it must not take the first one's place
+        0 if late else 1,
     )
 
 
