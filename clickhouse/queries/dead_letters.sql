@@ -3,8 +3,8 @@ SELECT
     reason,
     count() AS letters,
     max(dead_letters.received) AS newest,
-    argMax(error, dead_letters.received) AS newest_error,
-    left(argMax(raw, dead_letters.received), 300) AS newest_raw
+    toValidUTF8(argMax(error, dead_letters.received)) AS newest_error,
+    toValidUTF8(left(argMax(raw, dead_letters.received), 300)) AS newest_raw
 FROM dead_letters FINAL
 GROUP BY reason
 ORDER BY letters DESC, reason

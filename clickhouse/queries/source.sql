@@ -1,8 +1,8 @@
 -- What plays (live, replay or war game), its newest event, and the board's now. No row: nothing is stored yet.
 WITH
     -- ClickHouse answers both from the parts' own minimum and maximum, without reading rows
-    (SELECT min(timestamp) FROM edits) AS oldest_event,
-    (SELECT max(timestamp) FROM edits) AS newest_event,
+    assumeNotNull((SELECT min(timestamp) FROM edits)) AS oldest_event,
+    assumeNotNull((SELECT max(timestamp) FROM edits)) AS newest_event,
     argMax(source_topic, received) AS topic
 SELECT
     multiIf(startsWith(topic, 'wargame-'), 'war game', startsWith(topic, 'replay-'), 'replay', 'live') AS kind,

@@ -7,7 +7,8 @@ A file says what it answers, then names its parameters, then holds one SELECT wi
     -- param limit: at most this many pages [default 20]
     SELECT ... WHERE timestamp >= {since:DateTime('UTC')} ... LIMIT {limit:UInt32}
 
-The type stands in the SELECT alone. A time may be relative to `now`, the board's now: the clock while what plays is
+The type stands in the SELECT alone. What several queries build on stands in a file of its own: `-- uses NAME` puts that
+one's SELECT in front as a common table expression of its name. A time may be relative to `now`, the board's now: the clock while what plays is
 live, else the end of the newest event's second (see `source.sql`).
 """
 
@@ -24,7 +25,8 @@ from services.common.settings import PROJECT_ROOT
 
 QUERIES = PROJECT_ROOT / "clickhouse" / "queries"
 
-_DESCRIPTION = re.compile(r"-- (?!param )(.+)")
+_DESCRIPTION = re.compile(r"-- (?!param |uses )(.+)")
+_USES = re.compile(r"-- uses (\w+)")
 _PARAMETER = re.compile(r"-- param (\w+): (.+?)(?: \[default (.*)\])?")
 _PLACEHOLDER = re.compile(r"\{(\w+):([^}]+)\}")
 _RELATIVE = re.compile(r"now(?:-(\d+)([smhd]))?")
@@ -63,6 +65,7 @@ class NamedQuery(NamedTuple):
     description: str
     sql: str
     parameters: dict[str, Parameter]
+    uses: str = ""  # the query that it builds on
 
 
 def _time(value: object, now: Callable[[], datetime]) -> datetime:
@@ -123,7 +126,11 @@ def parse_query(name: str, text: str) -> NamedQuery:
         if types.setdefault(placeholder, kind) != kind or kind not in PARSERS:
             raise BadQueryFile(f"{name}.sql: {{{placeholder}:{kind}}}: use one type of {', '.join(PARSERS)}.")
     parameters = {}
+    uses = ""
     for line in header[1:]:
+        if match := _USES.fullmatch(line):
+            uses = match[1]
+            continue
         match = _PARAMETER.fullmatch(line)
         if match is None or match[1] not in types:
             raise BadQueryFile(f"{name}.sql: {line!r} is no `-- param NAME: meaning` of a {{NAME:Type}} in the SELECT.")
@@ -132,7 +139,18 @@ def parse_query(name: str, text: str) -> NamedQuery:
         raise BadQueryFile(f"{name}.sql: add a `-- param` line for {', '.join(sorted(missing))}.")
     if ";" in sql or not re.match(r"(WITH|SELECT)\b", sql):
         raise BadQueryFile(f"{name}.sql: write one SELECT without a semicolon.")
-    return NamedQuery(name, description[1], sql, parameters)
+    return NamedQuery(name, description[1], sql, parameters, uses)
+
+
+def build_on(query: NamedQuery, base: NamedQuery) -> NamedQuery:
+    """`query` with `base` as a common table expression in front. Raises BadQueryFile."""
+    for parameter in base.parameters.values():
+        own = query.parameters.get(parameter.name)
+        if own is None or own.type != parameter.type:
+            raise BadQueryFile(f"{query.name}.sql: {base.name} needs a parameter {parameter.name} {parameter.type}.")
+    head = f"WITH\n{base.name} AS\n(\n{base.sql}\n)"
+    rest = re.sub(r"^WITH\b", ",", query.sql) if query.sql.startswith("WITH") else f"\n{query.sql}"
+    return query._replace(sql=head + rest)
 
 
 @lru_cache
@@ -142,7 +160,8 @@ def load(name: str) -> NamedQuery:
     # a name is a file's stem and nothing else: `../migrations/0001_edits` is none
     if not re.fullmatch(r"[a-z0-9_]+", name) or not path.is_file():
         raise UnknownQuery(f"There is no query {name!r}; there are: {', '.join(query_names())}.")
-    return parse_query(name, path.read_text(encoding="utf-8"))
+    query = parse_query(name, path.read_text(encoding="utf-8"))
+    return build_on(query, load(query.uses)) if query.uses else query
 
 
 def query_names() -> list[str]:

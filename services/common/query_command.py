@@ -1,6 +1,7 @@
 """`battlefield query`: run a named query as the reader, and print a table or JSON."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import click
 from clickhouse_connect.driver.exceptions import DatabaseError
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +25,7 @@ from services.common.settings import get_settings
 def command(name: str | None, params: tuple[str, ...], as_json: bool) -> None:
     """Run the query NAME of clickhouse/queries; without NAME list what there is."""
     settings = get_settings()
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # it logs what it raises as well
     try:
         if name is None:
             click.echo(_as_json(_catalogue()) if as_json else "\n\n".join(map(_describe, all_queries())))
@@ -45,8 +48,23 @@ def command(name: str | None, params: tuple[str, ...], as_json: bool) -> None:
         ) from error
     if as_json:
         click.echo(_as_json(list(result.named_results())))
-    else:
-        Console().print(as_table(result.column_names, result.result_rows))
+    elif result.result_rows:
+        _print(Console(), result.column_names, result.result_rows)
+    else:  # ClickHouse's Native format has no columns then
+        click.echo("No rows.", err=True)
+
+
+def _print(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table where it fits, else row by row."""
+    table = as_table(columns, rows)
+    if Measurement.get(console, console.options, table).maximum < console.width:
+        console.print(table)
+        return
+    width = max(map(len, columns))
+    for number, row in enumerate(rows, start=1):
+        console.print(Text(f"{number}.", style="bold"))
+        for column, value in zip(columns, row, strict=True):
+            console.print(Text(f"  {column:<{width}}  {_cell(value)}"), soft_wrap=True)
 
 
 def _split(param: str) -> tuple[str, str]:

@@ -1,0 +1,28 @@
+"""Columns of tables. A table draws text as it is, on a canvas: nothing that a stranger wrote is markup there."""
+
+from typing import Any, TypeAlias
+
+import streamlit as st
+
+Column: TypeAlias = Any  # Streamlit's own type is not public
+
+
+def text(label: str, width: int = 100, meaning: str | None = None) -> Column:
+    """Text; `width` in pixels. No alignment: the grid finds each cell's own, and cuts off what it is forced to."""
+    return st.column_config.TextColumn(label, width=width, help=meaning)
+
+
+def number(label: str, meaning: str, width: int = 70) -> Column:
+    """A whole number; `width` in pixels."""
+    return st.column_config.NumberColumn(label, width=width, help=meaning, format="localized")
+
+
+def clock(label: str, date: bool = False) -> Column:
+    """A time in UTC; without its date where the range is a day at most."""
+    time_format = "YYYY-MM-DD HH:mm:ss" if date else "HH:mm:ss"
+    return st.column_config.DatetimeColumn(label, width=150 if date else 80, format=time_format, timezone="UTC")
+
+
+def link(label: str, words: str, width: int = 70) -> Column:
+    """An address of dashboards/links.py under fixed words; `width` in pixels."""
+    return st.column_config.LinkColumn(label, width=width, display_text=words)

@@ -1,0 +1,92 @@
+"""Health: whether what the other pages show is fresh, complete and on time."""
+
+from importlib.metadata import version
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.board import View, controls, live, moment_of, section, show, why_empty
+from dashboards.charts.front import complete_steps
+from dashboards.charts.rate import rate_chart
+from dashboards.data import Source, rows
+from dashboards.tables import dead_letters_table, dropped_table, late_table, ledger_table
+from dashboards.words import plain
+
+
+def draw(view: View, source: Source) -> None:
+    """One picture: queries, then charts."""
+    at = moment_of(view, source.now)._asdict()
+    front = rows("front", step=view.range.step, **at)
+    delays = rows("delays", **at)
+    ledger = rows("ledger", since=at["since"])
+    dropped = rows("dropped")
+    late = rows("late", limit=20, **at)
+    dead = rows("dead_letters")
+    versions = rows("versions").iloc[0]
+
+    steps = complete_steps(front, view.range.step, source.oldest_event, source.newest_event)
+
+    figures(delays, ledger, late, dead, source)
+    meaning = "Edits and new pages per second, by the time they were made."
+    no_edits = why_empty("edits", view, source)
+    section("Rate", meaning, steps, no_edits, lambda found: show(rate_chart(found, view.range.step), "rate"))
+    meaning = (
+        "What was read of each of Wikimedia's own topics, and what became of it. Edits, new pages and log entries are "
+        "kept; `categorize` and canary events are dropped; what cannot be used is a dead letter."
+    )
+    no_ledger = "No page of the ledger yet: the producer writes one per 1,000 source offsets."
+    section("The producer's ledger", meaning, ledger, no_ledger, ledger_table)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        meaning = "Left out on purpose, since the ledger began."
+        section("Dropped, by reason", meaning, dropped, "Nothing was dropped yet.", dropped_table)
+    with right:
+        meaning = "Came after their window had closed: stored as edits, but not in the fronts."
+        section("Late, by wiki", meaning, late, f"Nothing came late in the last {view.range.words}.", late_table)
+    meaning = "What could not be used, with the newest of each reason; nothing is thrown away."
+    section("Dead letters", meaning, dead, "No dead letters.", dead_letters_table)
+    st.caption(
+        f"ClickHouse {plain(versions['clickhouse'])} · tables at migration {versions['migration']} "
+        f"({plain(versions['migration_name'])}) · Streamlit {version('streamlit')} · Altair {version('altair')}"
+    )
+
+
+def figures(delays: pd.DataFrame, ledger: pd.DataFrame, late: pd.DataFrame, dead: pd.DataFrame, source: Source) -> None:
+    """Delay, lag, late and dead at a glance."""
+
+    def delay(label: str, what: str, meaning: str) -> None:
+        known = delays.iloc[0] if len(delays) else None
+        st.metric(
+            label,
+            "–" if known is None else f"{known[f'{what}_median']:.1f} s",
+            None if known is None else f"95 of 100 in {known[f'{what}_95']:.0f} s",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+            help=meaning,
+        )
+
+    def figure(label: str, value: str, meaning: str) -> None:
+        st.metric(label, value, border=True, height="stretch", help=meaning)
+
+    behind = ledger["behind"].dropna()
+    with st.container(horizontal=True, gap="small"):
+        if source.kind == "live":  # a recording's edits are as old as they are
+            delay(
+                "Edit to read", "read", "From an edit to the producer's reading it, median; Wikimedia takes about 2 s."
+            )
+        delay(
+            "Read to stored", "stored", "From the producer's reading to the row in ClickHouse, median over the range."
+        )
+        figure(
+            "Lag",
+            f"{int(behind.max()):,} offsets" if len(behind) else "–",
+            "How many source offsets the stored edits are behind the producer's ledger, in the slowest partition. "
+            "About half of all offsets are events that are dropped.",
+        )
+        figure("Late", f"{late['changes'].sum():,} changes", "In the range; by wiki below.")
+        figure("Dead letters", f"{dead['letters'].sum():,}", "All that are kept; by reason below.")
+
+
+live(draw, controls())

@@ -1,0 +1,50 @@
+"""The board's pages in this process, against a database of their own."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from services.common.settings import PROJECT_ROOT, Settings, get_settings
+
+APP = PROJECT_ROOT / "dashboards" / "app.py"
+
+
+def forget() -> None:
+    """What the board keeps between viewers and between tests: settings, client, rows."""
+    get_settings.cache_clear()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def point_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Settings], None]]:
+    """Points the board at a ClickHouse."""
+
+    def point(settings: Settings) -> None:
+        monkeypatch.setenv("CLICKHOUSE_PORT", str(settings.clickhouse_port))
+        monkeypatch.setenv("CLICKHOUSE_DATABASE", settings.clickhouse_database)
+        forget()
+
+    yield point
+    forget()
+
+
+@pytest.fixture
+def board(database: Settings, point_at: Callable[[Settings], None]) -> Settings:
+    """The settings of an empty database that the board reads."""
+    point_at(database)
+    return database
+
+
+def open_page(page: str = "pages/front_line.py", **address: str | list[str]) -> AppTest:
+    """A page as a viewer finds it, by its file and the address's parameters; no exception may have come up."""
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    if page != "pages/front_line.py":
+        app.switch_page(page).run()
+    assert not app.exception, app.exception[0].message
+    return app

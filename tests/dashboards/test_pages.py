@@ -1,0 +1,242 @@
+"""The pages as Streamlit builds them: with data, without, with ClickHouse away, and with hostile words."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from services.common.settings import Settings
+from tests.dashboards.conftest import open_page
+from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, edit, insert
+
+PAGES = ["pages/front_line.py", "pages/health.py"]
+HEALTH = PAGES[1]
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    """The figures, by their label."""
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def texts(app: AppTest) -> str:
+    """All that is read as markdown."""
+    return "\n".join(element.value for kind in ("markdown", "caption", "info", "error") for element in app.get(kind))
+
+
+def tables(app: AppTest) -> dict[str, Any]:
+    """The tables' frames, by the first of their columns."""
+    return {table.value.columns[0]: table.value for table in app.dataframe}
+
+
+def charts(app: AppTest) -> list[dict[str, Any]]:
+    """The charts' Vega-Lite specifications."""
+    return [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
+
+
+@pytest.fixture
+def battlefield(board: Settings) -> Settings:
+    """Half an hour of a replay: a person a minute, a bot every other minute, and three reverts."""
+    times = [NOON - timedelta(minutes=minute) for minute in range(30)]
+    edit(
+        board,
+        *({"timestamp": time, "source_offset": minute} for minute, time in enumerate(times)),
+        *({"timestamp": time, "actor": "bot", "wiki": "wikidatawiki"} for time in times[1::2]),
+    )
+    insert(
+        board,
+        "reverts",
+        {"rev_id": 11, "reverter": "Ann", "reverted": "Bob", "timestamp": NOON - timedelta(minutes=3)},
+        {"rev_id": 12, "reverter": "Bob", "reverted": "Ann", "timestamp": NOON - timedelta(minutes=2)},
+        {"rev_id": 13, "reverter": "Cat", "reverted": "", "title": "Sun", "timestamp": NOON - timedelta(minutes=1)},
+    )
+    insert(board, "ledger", {"kept": 600, "dead_lettered": 1, "dropped": {"categorize": 399}})
+    insert(board, "dead_letters", {"error": "unexpected end"})
+    return board
+
+
+def test_the_front_line_shows_sides_wikis_and_reverts(battlefield: Settings) -> None:
+    app = open_page(range="1h")
+
+    assert metrics(app) == {
+        "People": "30 edits",
+        "Temporary accounts": "0 edits",
+        "Bots": "15 edits",
+        "All sides": "0 reverts",
+    }
+    front, wikis = charts(app)
+    assert front["layer"][0]["mark"]["type"] == "area"
+    assert wikis["mark"]["type"] == "bar"
+    pages = tables(app)["reverts"]
+    assert list(pages["title"]) == ["Moon", "Sun"]
+    assert pages["history"][0] == "https://en.wikipedia.org/w/index.php?title=Moon&action=history"
+    assert pages["diff"][0] == "https://en.wikipedia.org/wiki/Special:Diff/12"
+    pairs = tables(app)["editor"]
+    assert list(pairs[["reverts", "reverted_back"]].iloc[0]) == [1, 1]
+    assert pairs["editor_work"][0].startswith("https://en.wikipedia.org/wiki/Special:Contributions/")
+    newest = tables(app)["timestamp"]
+    assert list(newest["reverter"]) == ["Cat", "Bob", "Ann"]
+    assert list(newest["reverted"]) == ["not known", "Ann", "Bob"]
+    assert "replay of real\\.edits\\-2024" in texts(app)
+    assert "played up to 2024-12-07 12:00:00 UTC" in texts(app)
+
+
+def test_the_health_page_shows_where_time_goes_and_what_was_left_out(battlefield: Settings) -> None:
+    app = open_page(HEALTH)
+
+    assert metrics(app)["Lag"] == "970 offsets"
+    assert metrics(app)["Dead letters"] == "1"
+    assert "Edit to read" not in metrics(app)  # a replay's edits are as old as they are
+    assert list(tables(app)["source_topic"][["read", "kept", "dropped", "dead_lettered"]].iloc[0]) == [
+        1000,
+        600,
+        399,
+        1,
+    ]
+    assert [kind["reason"].tolist() for key, kind in tables(app).items() if key == "reason"] == [["not_json"]]
+    assert len(charts(app)) == 1
+    assert "tables at migration" in texts(app)
+
+
+def test_while_live_the_board_tells_how_fresh_it_is(board: Settings) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    edit(board, {"timestamp": now - timedelta(seconds=10), "source_topic": LIVE})
+
+    front_line = open_page()
+    health = open_page(HEALTH)
+
+    assert "live" in texts(front_line)
+    assert "newest edit 1" in texts(front_line)
+    assert "stale" not in texts(front_line)
+    assert metrics(health)["Edit to read"] == "2.0 s"
+
+
+def test_a_live_source_that_fell_silent_is_not_shown_as_calm(board: Settings) -> None:
+    edit(board, {"timestamp": datetime.now(UTC) - timedelta(hours=2), "source_topic": LIVE})
+
+    app = open_page(range="1h")
+
+    assert "live, but stale" in texts(app)
+    assert "The newest edit is 2 h old: see that `battlefield produce`" in texts(app)
+
+
+def test_a_war_game_links_to_no_wiki(board: Settings) -> None:
+    edit(board, {"source_topic": WAR_GAME})
+    insert(board, "reverts", {})
+
+    app = open_page()
+
+    assert "war game 42" in texts(app)
+    assert not [column for table in tables(app).values() for column in table.columns if column in ("diff", "history")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_before_the_first_change_the_page_says_that_it_waits(board: Settings, page: str) -> None:
+    app = open_page(page)
+
+    assert [info.value for info in app.info] == [
+        "Nothing is stored yet. The first changes appear here by themselves.",
+    ]
+
+
+def test_what_is_empty_says_why(board: Settings) -> None:
+    edit(board, {})
+
+    app = open_page(range="15m", wiki=["dewiki"])
+
+    assert len(app.info) == 5
+    assert {info.value for info in app.info} == {
+        "No edits on dewiki in the last 15 min. Choose a longer range or other wikis.",
+        "No reverts on dewiki in the last 15 min. Choose a longer range or other wikis.",
+    }
+    assert charts(app) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_clickhouse_the_page_says_what_to_do_and_comes_back_by_itself(
+    database: Settings, point_at: Callable[[Settings], None], page: str
+) -> None:
+    point_at(database.model_copy(update={"clickhouse_port": 1}))
+    app = open_page(page)
+
+    (error,) = app.error
+    assert "does not answer" in error.value
+    assert "Start it" in error.value
+    assert "comes back by itself" in texts(app)
+
+    edit(database, {})
+    point_at(database)
+    app.run()
+
+    assert not app.error
+    assert not app.exception
+    assert app.metric
+
+
+def test_missing_tables_are_told_from_a_missing_clickhouse(
+    clickhouse: Settings, point_at: Callable[[Settings], None]
+) -> None:
+    point_at(clickhouse.model_copy(update={"clickhouse_database": "nothing_here"}))
+
+    (error,) = open_page().error
+
+    assert "battlefield migrate" in error.value
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_words_are_shown_as_they_are_and_never_as_markup(board: Settings, words: str) -> None:
+    edit(board, {"title": words, "user": words})
+    insert(
+        board,
+        "reverts",
+        {"title": words, "reverter": words, "reverted": words + "2", "comment": words, "timestamp": NOON},
+        {"title": words, "server_name": words, "wiki": "dewiki", "rev_id": 2},
+    )
+
+    app = open_page(wiki=["enwiki", "dewiki"])
+
+    newest = tables(app)["timestamp"]
+    assert set(newest["title"]) == {words}
+    assert words in set(newest["reverter"])
+    assert words in set(newest["comment"])
+    assert newest["diff"].isna().sum() == 1  # no link to what is no host
+    assert words not in texts(app)
+
+
+def test_a_hostile_address_is_shown_as_it_is(board: Settings) -> None:
+    edit(board, {})
+
+    app = open_page(wiki=[HOSTILE["markdown"]], range="1000y")
+
+    assert "\\[click\\]\\(javascript\\:alert" in texts(app)
+    assert app.get("button_group")[0].value == "1h"  # an unknown range is the default one
+
+
+def test_choosing_a_wiki_and_a_range_changes_the_figures(battlefield: Settings) -> None:
+    app = open_page()
+
+    app.multiselect(key="wiki").set_value(["wikidatawiki"]).run()
+    assert metrics(app)["People"] == "0 edits"
+    assert metrics(app)["Bots"] == "15 edits"
+
+    app.get("button_group")[0].set_value("15m").run()
+    assert not app.exception
+    assert metrics(app)["Bots"] == "8 edits"
+
+
+def test_the_figures_compare_with_the_range_before_only_where_it_is_known(battlefield: Settings) -> None:
+    assert open_page(range="15m").metric[0].delta == "1.1 per min"
+
+    edit(battlefield, {"timestamp": NOON - timedelta(minutes=31)})
+    st.cache_data.clear()
+
+    assert open_page(range="15m").metric[0].delta == "+14 %"  # 16 edits, and 14 before
+
+
+def test_a_hostile_name_of_what_plays_is_shown_as_it_is(board: Settings) -> None:
+    edit(board, {"source_topic": REPLAY.replace("real.edits-2024", "<b>x</b>")})
+
+    assert "replay of \\<b\\>x\\<\\/b\\>" in texts(open_page())
