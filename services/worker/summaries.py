@@ -61,7 +61,6 @@ class _Tool(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     method: Method
     forms: list[str]
-    exempt: Exempt = ""
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,16 +89,14 @@ class _Pattern(NamedTuple):
     phrase: _Phrase
     method: Method
     form: Form
-    exempt: Exempt
 
 
 class _Wiki(NamedTuple):
     """All that is needed to read one wiki's summaries."""
 
-    patterns: tuple[_Pattern, ...]  # in the order of the table
-    words: tuple[str, ...]  # of their phrases, each once
+    patterns: tuple[tuple[str, tuple[_Pattern, ...]], ...]  # by a word that all of a group have
     bare: str  # a regular expression
-    bare_initials: frozenset[str]  # the first letters of the bare words
+    bare_beginnings: frozenset[str]  # the first two letters of the bare words
     exempt: tuple[tuple[Exempt, _Phrase], ...]
 
 
@@ -113,12 +110,13 @@ def parse_summary(wiki: str, comment: str) -> Claim | None:
     known = _wiki(wiki)
     text = comment[:_LONGEST]
     lowered = _lowered(text)
-    if words := [word for word in known.words if word in lowered]:
-        for pattern in known.patterns:
-            if pattern.phrase.word in words and (match := _find(pattern.phrase, text, lowered)):
-                return _claim_of_form(pattern, match, lowered, known)
+    for word, patterns in known.patterns:
+        if word in lowered:
+            for pattern in patterns:
+                if match := _find(pattern.phrase, text, lowered):
+                    return _claim_of_form(pattern, match, lowered, known)
     start = _start_of_words(text)
-    if lowered[start : start + 1] in known.bare_initials and (match := _compiled(known.bare).match(text, start)):
+    if lowered[start : start + 2] in known.bare_beginnings and (match := _compiled(known.bare).match(text, start)):
         return _claim_of_bare_word(match, lowered, known)
     return None
 
@@ -174,7 +172,7 @@ def _claim_of_form(pattern: _Pattern, match: re.Match[str], lowered: str, known:
         rev_id=int(rev_id) if rev_id else 0,
         restored_user=normalised_user(found.get("author") or found.get("author_text") or ""),
         form=pattern.form,
-        exempt=pattern.exempt or _exempt_claim(match, lowered, known),
+        exempt="vandalism" if found.get("vandalism") else _exempt_claim(match, lowered, known),
     )
 
 
@@ -272,6 +270,7 @@ def _macros(languages: list[_Language]) -> dict[str, str]:
         "editor": link("editor") + talk,
         "contributor": link("editor", contributions_page) + talk,
         "editors": link("editor") + talk + r"(?:[^\[\]]{1,12}\[\[[^\[\]]*\]\]){0,9}",
+        "vandalism": r"(?:\[\[[^\[\]|]*\|)?(?P<vandalism>(?:test/)?vandalism)(?:\]\])?",
         "editor_text": rf"(?P<editor_text>{_NAME}{{1,255}}?)",
         "author_text": rf"(?P<author_text>{_NAME}{{1,255}}?)",
         "author": rf"(?:{link('author')}{talk}|(?P<author_text>{_NAME}{{1,100}}?))",
@@ -288,7 +287,7 @@ def _expand(form: str, macros: dict[str, str]) -> str:
 
     def expanded(match: re.Match[str]) -> str:
         if match[1]:
-            ends_form = match[1] == "author" and match.end() == len(form)
+            ends_form = match[1] == "author" and form[match.end() :] in ("", ")?")
             return macros["author at the end" if ends_form else match[1]]
         if match[2]:
             link = r"(?:\[\[[^\[\]|]*\|)?" if match.start() else ""  # what precedes a form does not matter
@@ -318,10 +317,23 @@ def _patterns(languages: list[_Language], tools: list[_Tool], macros: dict[str, 
     for language in languages:
         for message, forms in language.messages.items():
             for form in forms:
-                yield _Pattern(_phrase(form, macros), _method_of(message), "standard", "")
+                yield _Pattern(_phrase(form, macros), _method_of(message), "standard")
     for tool in tools:
         for form in tool.forms:
-            yield _Pattern(_phrase(form, macros), tool.method, "tool", tool.exempt)
+            yield _Pattern(_phrase(form, macros), tool.method, "tool")
+
+
+def _by_word(patterns: list[_Pattern]) -> tuple[tuple[str, tuple[_Pattern, ...]], ...]:
+    """Patterns in groups that one substring test decides on, each in the order of the table.
+
+    Words with a common beginning ("revert", "reverted") are one group, so that the table's order holds among them.
+    """
+    words = {pattern.phrase.word for pattern in patterns}
+    groups: dict[str, list[_Pattern]] = {}
+    for pattern in patterns:
+        word = min((word for word in words if pattern.phrase.word.startswith(word)), key=len)
+        groups.setdefault(word, []).append(pattern)
+    return tuple((word, tuple(group)) for word, group in groups.items())
 
 
 def _bare(words: list[str], macros: dict[str, str]) -> str:
@@ -360,13 +372,12 @@ def _wiki_of_language(code: str) -> _Wiki:
     codes = dict.fromkeys([code, *table.fallbacks.get(code, []), "en"])
     languages = [table.languages[code] for code in codes if code in table.languages]
     macros = _macros(languages)
-    patterns = tuple(_patterns(languages, table.tools, macros))
+    patterns = list(_patterns(languages, table.tools, macros))
     bare = [word for language in languages for word in language.bare]
     return _Wiki(
-        patterns=patterns,
-        words=tuple(dict.fromkeys(pattern.phrase.word for pattern in patterns)),
+        patterns=_by_word(patterns),
         bare=_bare(bare, macros),
-        bare_initials=frozenset(_lowered(word[0]) for word in bare),
+        bare_beginnings=frozenset(_lowered(word[:2]) for word in bare),
         exempt=tuple((kind, phrase) for kind in get_args(Exempt) for phrase in _phrases(kind, languages)),
     )
 
