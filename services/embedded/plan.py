@@ -33,6 +33,7 @@ class Play(NamedTuple):
     rate: float | None = None  # changes/s of a war game
     seed: int | None = None
     events: int | None = None
+    start: str | None = None  # the game's first instant, ISO 8601
     truth: Path | None = None
 
 
@@ -43,7 +44,7 @@ class Plan(NamedTuple):
     data_dir: Path  # absolute
     ports: Ports
     play: Play
-    since: str  # how far back the first live start fills in
+    since: str  # how far back the very first start fills in, such as 1h; empty: not at all
     workers: int
     dashboard: bool
 
@@ -68,7 +69,7 @@ def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, s
     embedded = {
         "DATA_DIR": str(plan.data_dir),
         "EVENTSTREAMS_URL": plan.stream_url,
-        "EVENTSTREAMS_SINCE": plan.since if plan.source.kind == "live" else "",
+        "EVENTSTREAMS_SINCE": plan.since,
         "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{plan.ports.broker}",
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         "KAFKA_REPLICATION_FACTOR": "1",
@@ -148,6 +149,7 @@ def simulator_arguments(plan: Plan) -> list[str]:
         ("--rate", play.rate),
         ("--seed", play.seed),
         ("--events", play.events),
+        ("--start", play.start),
         ("--truth", play.truth),
     ]
     return [text for name, value in wanted if value is not None for text in (name, str(value))]

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from services.common.settings import Settings, get_settings
 from services.embedded.checks import CannotStart, PortUse, check_packages, check_ports, only_one, prepare_data_dir
+from services.embedded.game import HISTORY, with_start
 from services.embedded.plan import Plan, Play, Ports
 from services.embedded.ports import LOOPBACK, free_port
 from services.embedded.source import Source, choose_source, is_reachable
@@ -76,6 +77,17 @@ def check_finite(source: Source, events: int | None) -> None:
         raise CannotStart("--exit-when-done needs an end: play a recording with --source FILE.jsonl[.gz].")
     if source.kind == "war game" and events is None:
         raise CannotStart("A war game has no end of its own: give --events N with --exit-when-done.")
+
+
+def fill_in(source: Source, play: Play, since: str) -> str:
+    """How far back the very first start reads. A recording and a game with an end are read from their beginning."""
+    match source.kind:
+        case "live" | "other server":
+            return since
+        case "war game" if play.speed == "real" and play.events is None:
+            return f"{HISTORY.seconds}s"
+        case _:
+            return ""
 
 
 def check_since(since: str) -> None:
@@ -152,8 +164,7 @@ def command(
             raise CannotStart(
                 f"{workers} workers cannot share {settings.kafka_partitions} partitions: set KAFKA_PARTITIONS."
             )
-        since = since if since is not None else settings.eventstreams_since or DEFAULT_SINCE
-        check_since(since)
+        play = Play(speed, rate, seed, events, truth=truth.resolve() if truth else None)
         plan = Plan(
             source=playing,
             data_dir=(data_dir or settings.data_dir / playing.folder).resolve(),
@@ -162,14 +173,17 @@ def command(
                 settings,
                 automatic=exit_when_done and not dashboard,
             ),
-            play=Play(speed, rate, seed, events, truth.resolve() if truth else None),
-            since=since,
+            play=play,
+            since=fill_in(playing, play, since if since is not None else settings.eventstreams_since or DEFAULT_SINCE),
             workers=workers,
             dashboard=dashboard,
         )
+        check_since(plan.since)
         prepare_data_dir(plan.data_dir)
         with only_one(plan.data_dir):
             check_ports(needed_ports(plan))
+            if playing.kind == "war game":
+                plan = plan._replace(play=with_start(play, plan.data_dir, datetime.now(UTC)))
             sys.exit(_run(plan, settings, console, finite=exit_when_done, as_json=as_json))
     except CannotStart as error:
         raise click.ClickException(str(error)) from None

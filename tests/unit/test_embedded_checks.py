@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,9 +22,10 @@ from services.embedded.checks import (
     only_one,
     prepare_data_dir,
 )
+from services.embedded.game import with_start
 from services.embedded.plan import Plan, Play, Ports, child_environment, parts_of, simulator_arguments
 from services.embedded.source import Source, choose_source, is_reachable
-from services.embedded.up import PortOptions, check_finite, check_since, choose_ports
+from services.embedded.up import PortOptions, check_finite, check_since, choose_ports, fill_in
 
 PORTS = Ports(1001, 1002, 1003, 1004)
 CONTACT = "you@example.org"
@@ -250,7 +252,27 @@ def test_children_see_the_embedded_addresses_alone(tmp_path: Path) -> None:
     assert environment["EVENTSTREAMS_SINCE"] == "1h"
     game = child_environment(plan_of(WAR_GAME, tmp_path), ours)
     assert game["EVENTSTREAMS_URL"] == "http://127.0.0.1:1003/v2/stream/recentchange"
-    assert game["EVENTSTREAMS_SINCE"] == ""
+
+
+def test_only_what_has_no_beginning_is_filled_in_from_before() -> None:
+    assert fill_in(LIVE, Play(), "6h") == "6h"
+    assert fill_in(WAR_GAME, Play(), "6h") == "600s"
+    assert fill_in(WAR_GAME, Play(events=100), "6h") == ""
+    assert fill_in(WAR_GAME, Play("max"), "6h") == ""
+    assert fill_in(Source("recording", "replay-x", recording=Path("x")), Play(), "6h") == ""
+
+
+def test_a_game_goes_on_over_restarts_while_it_is_young(tmp_path: Path) -> None:
+    now = datetime(2026, 5, 6, 12, 0, tzinfo=UTC)
+    first = with_start(Play(), tmp_path, now)
+    assert first.start == "2026-05-06T11:50:00Z"
+    assert with_start(Play(), tmp_path, now + timedelta(minutes=40)) == first
+    assert with_start(Play(seed=2), tmp_path, now).start == "2026-05-06T11:50:00Z"
+    later = with_start(Play(seed=2), tmp_path, now + timedelta(hours=2))
+    assert later.start == "2026-05-06T13:50:00Z"
+    (tmp_path / "wargame.json").write_text("{")
+    assert with_start(Play(events=5), tmp_path, now).start == "2026-05-06T12:00:00Z"
+    assert with_start(Play("max"), tmp_path, now).start is None
 
 
 def test_the_simulator_is_told_what_was_asked_for(tmp_path: Path) -> None:
