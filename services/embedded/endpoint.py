@@ -9,11 +9,12 @@ import json
 import os
 import secrets
 import signal
+import socket
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -22,6 +23,7 @@ import click
 import psutil
 import structlog
 from aiohttp import BodyPartReader, web
+from pydantic import SecretStr
 
 from services.common.clickhouse import writer_password_path
 from services.common.heartbeat import beat
@@ -45,7 +47,8 @@ MAX_BODY = {Account.READER: MIB, Account.WRITER: 256 * MIB}
 MAX_URL = MIB  # as ClickHouse's http_max_uri_size
 THREADS = 8  # statements that run at once, of each account: readers never keep the writer waiting
 MAX_WAITING = 100  # requests of each account, running or waiting; more is a fault, and memory
-DRAIN = 5.0  # seconds that running statements get at the end; the supervisor kills after 10
+DRAIN = 5.0  # seconds that running statements get at the end, and
+CANCEL = 2.0  # seconds for those that are cancelled then; the supervisor kills after 10
 
 _CONTENT_TYPES = {
     "TabSeparated": "text/tab-separated-values; charset=UTF-8",
@@ -77,17 +80,42 @@ class Endpoint:
     settings: Settings
     engine: Engine
     runner: Runner
-    password: str
+    password: SecretStr  # the writer's
     counts: Counter[str] = field(default_factory=Counter)
     waiting: Counter[Account] = field(default_factory=Counter)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while no statement runs or waits
     last_error: str = ""
     pools: dict[Account, ThreadPoolExecutor] = field(
         default_factory=lambda: {account: ThreadPoolExecutor(THREADS, account.value) for account in Account}
     )
 
+    @contextmanager
+    def place(self, account: Account) -> Iterator[None]:
+        """A statement's place among those that run or wait. Raises QueryError where there are too many."""
+        if self.waiting[account] >= MAX_WAITING:
+            raise QueryError(
+                Code.TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. Maximum: {MAX_WAITING}. Try again."
+            )
+        self.waiting[account] += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.waiting[account] -= 1
+            if not self.waiting.total():
+                self.idle.set()
+
     async def in_thread(self, account: Account, work: Callable[..., T], *arguments: object) -> T:
-        """Blocking work in one of the account's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self.pools[account], work, *arguments)
+        """Blocking work in one of the account's threads, to its end even where the request is cancelled.
+
+        Closing a connection while another thread is still in it would take the process down.
+        """
+        step = asyncio.get_running_loop().run_in_executor(self.pools[account], work, *arguments)
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.wait([step])
+            raise
 
 
 ENDPOINT = web.AppKey("endpoint", Endpoint)
@@ -134,7 +162,7 @@ def _error_response(endpoint: Endpoint, error: QueryError) -> web.Response:
     # what a caller did wrong is the caller's to log; what went wrong here is ours
     if error.status >= 500 and error.code != Code.READONLY:
         endpoint.last_error = text.strip()[:500]
-        log.warning("statement failed", code=error.code, error=endpoint.last_error)
+        log.warning("statement failed", code=int(error.code), error=endpoint.last_error)
     headers = {"X-ClickHouse-Exception-Code": str(error.code)}
     return web.Response(status=error.status, text=text, headers=headers)
 
@@ -154,7 +182,7 @@ async def _named_query(request: web.Request) -> web.StreamResponse:
     except UnknownQuery as error:
         return web.Response(status=404, text=f"{error}\n")
     values, others = split_values(query, request.query.items())
-    account = authenticate(credentials(request.headers, request.query), endpoint.password)
+    account = authenticate(credentials(request.headers, request.query), endpoint.password.get_secret_value())
     bound = await endpoint.in_thread(account, _bind, endpoint, query, values)
     parameters = replace(parse_parameters(others), bound=bound, whole=True)
     if not parameters.default_format:
@@ -179,7 +207,7 @@ def _board_now(runner: Runner) -> datetime:
 
 async def _query(request: web.Request) -> web.StreamResponse:
     endpoint = request.app[ENDPOINT]
-    account = authenticate(credentials(request.headers, request.query), endpoint.password)
+    account = authenticate(credentials(request.headers, request.query), endpoint.password.get_secret_value())
     items = _header_parameters(request.headers) + list(request.query.items())
     body = b""
     if request.content_type == "multipart/form-data":
@@ -232,20 +260,13 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
 async def _run(request: web.Request, call: Call) -> web.StreamResponse:
     """Run a call and send its answer."""
     endpoint = request.app[ENDPOINT]
-    if endpoint.waiting[call.account] >= MAX_WAITING:
-        raise QueryError(
-            Code.TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. Maximum: {MAX_WAITING}. Try again."
-        )
-    endpoint.waiting[call.account] += 1
-    try:
+    with endpoint.place(call.account):
         answer = await endpoint.in_thread(call.account, endpoint.runner.run, call)
         try:
             endpoint.counts["inserts" if answer.inserted else "queries"] += 1
             return await _send(request, call, answer)
         finally:
             await endpoint.in_thread(call.account, answer.close)
-    finally:
-        endpoint.waiting[call.account] -= 1
 
 
 async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamResponse:
@@ -262,6 +283,8 @@ async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamR
         while (piece := await endpoint.in_thread(call.account, answer.next_piece)) is not None:
             if packed := pack.compress(piece) if pack else piece:
                 await response.write(packed)
+    except ConnectionResetError:
+        return response  # the client hung up: closing the answer cancels what is left of its query
     except QueryError as error:
         # the status is long sent: ClickHouse puts the error at the end of the data, between tags, and hangs up
         endpoint.counts["errors"] += 1
@@ -321,32 +344,62 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listener = _bind(settings.clickhouse_port)
     endpoint = await asyncio.to_thread(_open, settings)
     runner = web.AppRunner(
         make_app(endpoint),
         access_log=None,
         auto_decompress=False,  # lz4 is not known to aiohttp, and none of it would be bounded
-        handler_cancellation=True,  # a client that hangs up cancels its query
-        shutdown_timeout=DRAIN,
+        shutdown_timeout=0.5,  # for idle connections; statements have been waited for by then
         max_line_size=MAX_URL,
         max_field_size=MAX_URL,
     )
     await runner.setup()
-    port = settings.clickhouse_port
-    try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
-    except OSError as error:
-        raise StartError(
-            f"Port {port} of {LOOPBACK} cannot be had ({error.strerror}): end what listens there (another run?), "
-            "or set CLICKHOUSE_PORT."
-        ) from None
-    log.info("listening", address=f"http://{LOOPBACK}:{port}", version=endpoint.engine.version)
+    site = web.SockSite(runner, listener)
+    await site.start()
+    log.info("listening", address=f"http://{LOOPBACK}:{settings.clickhouse_port}", version=endpoint.engine.version)
     beats = asyncio.create_task(_beat(endpoint))
     await stop.wait()
     log.info("stopping")
     beats.cancel()
+    await site.stop()
+    await _drain(endpoint)
     await runner.cleanup()
     await asyncio.to_thread(_close, endpoint)
+
+
+def _bind(port: int) -> socket.socket:
+    """The port, before the engine is started for it: a taken one is told at once. Raises StartError."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Port {port} of {LOOPBACK} cannot be had ({error.strerror}): end what listens there (another run?), "
+            "or set CLICKHOUSE_PORT."
+        ) from None
+    return listener
+
+
+async def _drain(endpoint: Endpoint) -> None:
+    """Wait for the statements that run, then cancel them, then leave them: the engine bears being killed."""
+    if await _idle(endpoint, DRAIN):
+        return
+    log.warning("cancelling statements", count=endpoint.waiting.total())
+    await asyncio.to_thread(endpoint.engine.cancel_statements)
+    if not await _idle(endpoint, CANCEL):
+        log.warning("statements would not end; what they did not finish is lost", count=endpoint.waiting.total())
+        os._exit(0)
+
+
+async def _idle(endpoint: Endpoint, seconds: float) -> bool:
+    """Whether no statement runs any more, within so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await endpoint.idle.wait()
+    return endpoint.idle.is_set()
 
 
 def _open(settings: Settings) -> Endpoint:
@@ -361,7 +414,9 @@ def _open(settings: Settings) -> Endpoint:
         raise StartError(str(error)) from None
     except QueryError as error:
         raise StartError(f"The ClickHouse engine does not start over {path.parent}: {error}") from error
-    return Endpoint(settings, engine, Runner(engine, Sessions(engine)), password)
+    endpoint = Endpoint(settings, engine, Runner(engine, Sessions(engine)), SecretStr(password))
+    endpoint.idle.set()
+    return endpoint
 
 
 async def _beat(endpoint: Endpoint) -> None:
@@ -375,13 +430,9 @@ async def _beat(endpoint: Endpoint) -> None:
 
 
 def _close(endpoint: Endpoint) -> None:
-    """Close the engine, or leave it as it stands where a statement would not end: it bears being killed."""
     for pool in endpoint.pools.values():
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown()
     endpoint.runner.close()
-    if running := endpoint.engine.open_connections:
-        log.warning("statements would not end; what they did not finish is lost", count=running)
-        os._exit(0)
     endpoint.engine.close()
 
 

@@ -4,7 +4,6 @@ One engine per process and data directory; each statement gets a connection of i
 means that no setting, database or temporary table of one request is there in the next.
 """
 
-import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -213,8 +212,6 @@ class Engine:
         except RuntimeError as error:
             raise from_engine(str(error)) from None
         self._connect = chdb.connect
-        self._count_lock = threading.Lock()
-        self.open_connections = 0  # beside the keeper
         self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {_quoted(database, '`')}".encode(), "TSV", {})
         self.database = database
         self.version = bytes(self._keeper.run(b"SELECT version()", "TSV", {}).body).decode().strip()
@@ -222,15 +219,15 @@ class Engine:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection for as long as the block lasts."""
-        with self._count_lock:
-            self.open_connections += 1
         connection = Connection(self._connect(self._path))
         try:
             yield connection
         finally:
             connection.close()
-            with self._count_lock:
-                self.open_connections -= 1
+
+    def cancel_statements(self) -> None:
+        """Have every running statement end with an error, soon."""
+        self._keeper.run(b"KILL QUERY WHERE 1 ASYNC", "TSV", {})
 
     def close(self) -> None:
         """End the engine: merges stop, and every file is closed. All other connections must be closed before."""

@@ -10,7 +10,7 @@ from services.embedded.engine import Connection, Engine, Kind, Result, Summary
 from services.embedded.errors import Code, QueryError
 from services.embedded.parameters import Parameters
 from services.embedded.sessions import Sessions
-from services.embedded.statements import has_outfile, output_format, split_insert
+from services.embedded.statements import has_outfile, is_select, output_format, split_insert
 
 DEFAULT_FORMAT = "TabSeparated"
 PIECE = 1024 * 1024  # bytes of a result handed on at once
@@ -122,7 +122,7 @@ def _execute(connection: Connection, call: Call, resources: ExitStack) -> Answer
     default_format = call.parameters.default_format or DEFAULT_FORMAT
     bound = call.parameters.bound
     format_name = output_format(call.sql, default_format) if kind is Kind.READ else ""
-    if format_name in STREAMED and not call.parameters.whole:
+    if format_name in STREAMED and not call.parameters.whole and is_select(call.sql):
         stream = connection.stream(call.sql, default_format, bound)
         resources.callback(stream.close)
         first = next(stream, b"")  # an error before the first piece can still become a status

@@ -12,9 +12,10 @@ from typing import NamedTuple
 _TOKEN = re.compile(
     rb"""
       (?P<blank>   \s+ | --[^\n]* | \#[!\ ][^\n]* | /\*.*?\*/ )
-    | (?P<quoted>  '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `(?:[^`\\]|\\.|``)*` )
+    | (?P<quoted>  '(?:[^'\\]|\\.|'')*+' | "(?:[^"\\]|\\.|"")*+" | `(?:[^`\\]|\\.|``)*+` )
     | (?P<heredoc> \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
     | (?P<word>    \w+ )
+    | (?P<open>    ['"`].* )
     | (?P<sign>    . )
     """,
     re.VERBOSE | re.DOTALL,
@@ -40,7 +41,7 @@ class Insert(NamedTuple):
 
 
 def tokens(sql: bytes) -> Iterator[Token]:
-    """What a statement consists of, without blanks and comments; a quote left open is a sign of its own."""
+    """What a statement consists of, without blanks and comments; a quote left open reaches to the end."""
     for match in _TOKEN.finditer(sql):
         if match.lastgroup != "blank":
             word = match["word"]
@@ -67,6 +68,12 @@ def split_insert(sql: bytes) -> Insert | None:
             return Insert(sql[: token.start], sql[name.start : name.end].decode(), memoryview(sql)[begin:])
         before = token.word or sign
     return None
+
+
+def is_select(sql: bytes) -> bool:
+    """Whether a reading statement is a SELECT, the only kind whose result the engine gives block by block."""
+    first = next((token.word for token in tokens(sql) if token.word), b"")
+    return first in (b"SELECT", b"WITH")
 
 
 def has_outfile(sql: bytes) -> bool:
