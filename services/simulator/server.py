@@ -9,16 +9,17 @@ What follows the real service (its library KafkaSSE): `:ok` first; ids that are 
 sent; 400 for one that cannot be read, 404 for a topic that is not served; `since` counts only without a
 `Last-Event-ID`; 403 for a User-Agent without contact; 429 past two connections from one address; a cut after a while.
 
-What differs: a client without any position gets a playing that has an end from its beginning, not "from now", so that
-a replay is complete. And positions in earlier games or recordings are passed over, where the real service would answer
-404: it never forgets a topic, but a simulator that is started again often plays another one.
+What differs: a client without any position begins at the beginning, not "from now", where the playing has an end or
+nobody has read of it yet, so that a replay is complete and a game's opening is seen however long the other parts take
+to start. And positions in earlier games or recordings are passed over, where the real service would answer 404: it
+never forgets a topic, but a simulator that is started again often plays another one.
 """
 
 import asyncio
 import re
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import msgspec
@@ -57,6 +58,15 @@ class Play:
     ids: Literal["offset", "timestamp"] = "offset"
 
 
+@dataclass
+class _Tally:
+    """What was sent so far, over all connections."""
+
+    sent: int = 0  # entries before this position have each been sent to someone
+    written: int = 0  # events written, repetitions included
+    faults: FaultCounts = field(default_factory=FaultCounts)
+
+
 class _Assignment(msgspec.Struct):
     """One entry of a Last-Event-ID. Neither offset nor timestamp: from wherever a new client begins."""
 
@@ -90,9 +100,7 @@ class Simulator:
         self._clock = Clock(play.pace)
         self._open: Counter[str] = Counter()  # connections by address
         self._attempts = 0
-        self._sent = 0  # entries before this position have each been sent to someone
-        self._written = 0  # events written, repetitions included
-        self._counts = FaultCounts()
+        self._tally = _Tally()
 
     def application(self) -> web.Application:
         """The routes, for aiohttp to run."""
@@ -122,12 +130,12 @@ class Simulator:
                 "topics": self._topics,
                 "ready": self._ready.is_set(),
                 "events": events,
-                "sent": self._sent,
-                "finished": events is not None and self._sent >= events,
+                "sent": self._tally.sent,
+                "finished": events is not None and self._tally.sent >= events,
                 "empty_lines": self._source.empty_lines,
-                "written": self._written,
+                "written": self._tally.written,
                 "connections": self._open.total(),
-                "faults": asdict(self._counts),
+                "faults": asdict(self._tally.faults),
             }
         )
 
@@ -159,8 +167,8 @@ class Simulator:
         if self._open[address] >= CONNECTIONS_PER_ADDRESS:
             raise _Refused(429, f"Over {CONNECTIONS_PER_ADDRESS} connections from {address}: close one.", 5)
         if faults.refusal is not None:
-            code = str(faults.refusal.status)
-            self._counts.refusals[code] = self._counts.refusals.get(code, 0) + 1
+            code, refusals = str(faults.refusal.status), self._tally.faults.refusals
+            refusals[code] = refusals.get(code, 0) + 1
             raise _Refused(faults.refusal.status, "Injected refusal.", faults.refusal.retry_after)
 
     def _assignments(self, request: web.Request) -> list[_Assignment]:
@@ -194,7 +202,7 @@ class Simulator:
                 first[topic] = assignment.offset
             elif assignment.timestamp is not None and assignment.offset is None:
                 first[topic] = self._layout.offset_at(topic, await self._position_at(assignment.timestamp))
-            elif assignment.offset is None and self._source.length is not None:
+            elif assignment.offset is None and (self._source.length is not None or not self._tally.sent):
                 first[topic] = 0
             else:
                 first[topic] = self._layout.offset_at(topic, await self._head())
@@ -203,7 +211,7 @@ class Simulator:
     async def _head(self) -> int:
         """The position that counts as "now": by the clock that events are due by, or what was sent so far."""
         now = self._clock.now()
-        return self._sent if now is None else max(self._sent, await self._position_at(now))
+        return self._tally.sent if now is None else max(self._tally.sent, await self._position_at(now))
 
     async def _position_at(self, time: int) -> int:
         """The first position at or after a time; what lies ahead counts as "now"."""
@@ -228,7 +236,8 @@ class Simulator:
         await response.write(b":ok\n\n")
         self._clock.start(self._source.begins)
         first = await self._first_offsets(assignments)
-        connection = _Connection(self, response, faults, assignments)
+        framing = _Framing(self._topics, self._play.ids, assignments)
+        connection = _Connection(response, framing, faults, self._tally)
         try:
             async with asyncio.timeout(self._play.cut_after * 60 or None):
                 await self._send(connection, first)
@@ -255,50 +264,55 @@ class Simulator:
                 if delay > 0:
                     await connection.flush()
                     await asyncio.sleep(delay)
-                connection.add(topic, offset, event_time, data, position)
+                connection.add(position, topic, offset, event_time, data)
                 if connection.is_full:
                     await connection.flush()
             await connection.flush()
             await asyncio.sleep(0)  # a client that reads fast enough never makes us wait: let others have a turn
 
 
+class _Framing:
+    """Makes server-sent events of one connection, whose ids tell its place in both topics."""
+
+    def __init__(self, topics: list[str], ids: Literal["offset", "timestamp"], assignments: list[_Assignment]) -> None:
+        self._ids = ids
+        self._topic_json = [msgspec.json.encode(topic) for topic in topics]
+        asked = {assignment.topic: assignment for assignment in assignments}
+        # What the client gave is what an id says of a topic until something of it is sent.
+        self._marks = [_mark(asked[topic]) if topic in asked else b"" for topic in topics]
+
+    def frame(self, topic: int, offset: int, event_time: int | None, data: bytes) -> bytes:
+        """One event; `data` is its JSON, or whatever stands in its place."""
+        if self._ids == "offset":
+            self._marks[topic] = b'{"topic":%b,"partition":0,"offset":%d}' % (self._topic_json[topic], offset + 1)
+        elif event_time is not None:
+            place = self._topic_json[topic], event_time + 1
+            self._marks[topic] = b'{"topic":%b,"partition":0,"timestamp":%d}' % place
+        if b"\r" in data:  # would end the line for an SSE client; between JSON tokens a space means the same
+            data = data.replace(b"\r", b" ")
+        return b"event: message\nid: [%b]\ndata: %b\n\n" % (b",".join(filter(None, self._marks)), data)
+
+
 class _Connection:
-    """Frames events, gathers them and hands them to the socket, with the faults that are due."""
+    """Gathers framed events and hands them to the socket, with the faults that are due."""
 
     def __init__(
-        self,
-        simulator: Simulator,
-        response: web.StreamResponse,
-        faults: ConnectionFaults,
-        assignments: list[_Assignment],
+        self, response: web.StreamResponse, framing: _Framing, faults: ConnectionFaults, tally: _Tally
     ) -> None:
-        self._simulator, self._response, self._faults = simulator, response, faults
+        self._response, self._framing, self._faults, self._tally = response, framing, faults, tally
         self._pending = bytearray()
         self._pending_events = 0
         self._next_position = 0
         self._newest: deque[bytes] = deque(maxlen=REPEATED_AT_MOST)
-        asked = {assignment.topic: assignment for assignment in assignments}
-        # What the client gave is what an id says of a topic until something of it is sent.
-        self._marks = [_mark(asked[t]) if t in asked else b"" for t in simulator._topics]
 
     @property
     def is_full(self) -> bool:
         """Whether enough has gathered to be worth a flush."""
         return len(self._pending) >= FLUSH_BYTES
 
-    def add(self, topic: int, offset: int, event_time: int | None, data: bytes, position: int) -> None:
-        """Take one event up; `data` is its JSON, or whatever stands in its place."""
-        simulator = self._simulator
-        if simulator._play.ids == "offset":
-            self._marks[topic] = b'{"topic":%b,"partition":0,"offset":%d}' % (simulator._topic_json[topic], offset + 1)
-        elif event_time is not None:
-            self._marks[topic] = b'{"topic":%b,"partition":0,"timestamp":%d}' % (
-                simulator._topic_json[topic],
-                event_time + 1,
-            )
-        if b"\r" in data:  # would end the line for an SSE client; between JSON tokens a space means the same
-            data = data.replace(b"\r", b" ")
-        frame = b"event: message\nid: [%b]\ndata: %b\n\n" % (b",".join(filter(None, self._marks)), data)
+    def add(self, position: int, topic: int, offset: int, event_time: int | None, data: bytes) -> None:
+        """Take one event up, and now and then the newest ones once more."""
+        frame = self._framing.frame(topic, offset, event_time, data)
         self._pending += frame
         self._pending_events += 1
         self._next_position = position + 1
@@ -307,25 +321,24 @@ class _Connection:
         if repeated:
             self._pending += b"".join(list(self._newest)[-repeated:])
             self._pending_events += repeated
-            simulator._counts.repeated_events += repeated
+            self._tally.faults.repeated_events += repeated
 
     async def flush(self) -> None:
         """Write what has gathered; waits while the client does not read. Raises _Cut in the middle of an event."""
         if not self._pending:
             return
-        simulator = self._simulator
         silence = self._faults.silence(time.monotonic())
         if silence:
-            simulator._counts.silences += 1
+            self._tally.faults.silences += 1
             await asyncio.sleep(silence)
         cut = self._faults.cut_point(len(self._pending), time.monotonic())
         if cut is not None:
-            simulator._counts.cuts += 1
+            self._tally.faults.cuts += 1
             await self._response.write(bytes(self._pending[:cut]))
             raise _Cut
         await self._response.write(bytes(self._pending))
-        simulator._written += self._pending_events
-        simulator._sent = max(simulator._sent, self._next_position)
+        self._tally.written += self._pending_events
+        self._tally.sent = max(self._tally.sent, self._next_position)
         self._pending.clear()
         self._pending_events = 0
 

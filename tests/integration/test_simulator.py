@@ -287,9 +287,10 @@ class TestWhereToBegin:
         later = await client.read(1, quiet=1.0, **position(-1))
         assert 95 <= int(later.ids[0].removeprefix("id-")) <= 400
 
-    async def test_a_game_by_the_clock_begins_now_and_has_a_past(self, serve: Serve) -> None:
+    async def test_a_game_by_the_clock_is_live_and_has_a_past(self, serve: Serve) -> None:
         now = int(datetime.now(UTC).timestamp()) * 1000
         client = await serve(WarGame(1, rate=100.0, start=now - 20_000), pace="clock")
+        assert (await client.read(5)).origins[:5] == [("codfw", n) for n in range(5)], "the first reader sees it all"
         live = await client.read(5, quiet=1.0)
         times = [json.loads(data)["meta"]["dt"] for _, data in live.frames]
         ages = [datetime.now(UTC) - datetime.fromisoformat(dt) for dt in times]
