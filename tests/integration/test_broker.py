@@ -21,10 +21,6 @@ from services.embedded.broker import BrokerFailed, broker_environment, own_port,
 from services.embedded.ports import free_port, holder
 
 
-def settings_for(port: int, data_dir: Path) -> Settings:
-    return Settings(_env_file=None, kafka_bootstrap_servers=f"127.0.0.1:{port}", data_dir=data_dir)  # type: ignore[call-arg]
-
-
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -39,22 +35,20 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_messages_go_through_in_order(tmp_path: Path) -> None:
-    port = free_port()
-    settings = settings_for(port, tmp_path)
-    with running_broker(port):
-        create_topics(settings)
-        producer = Producer(kafka_config(settings))
-        for number in range(100):
-            producer.produce("wiki.edits", str(number).encode(), key=b"7")
-        assert producer.flush(10) == 0
-        with closing(Consumer(kafka_config(settings) | {"group.id": "test"})) as consumer:
-            consumer.assign([TopicPartition("wiki.edits", n, 0) for n in range(settings.kafka_partitions)])
-            values: list[bytes] = []
-            deadline = time.monotonic() + 20
-            while len(values) < 100 and time.monotonic() < deadline:
-                values += [m.value() for m in consumer.consume(100, timeout=0.5) if not m.error()]
-        assert [int(value) for value in values] == list(range(100))
+def test_messages_go_through_in_order(broker: str, settings_factory: Callable[..., Settings]) -> None:
+    settings = settings_factory(kafka_bootstrap_servers=broker)
+    create_topics(settings)
+    producer = Producer(kafka_config(settings))
+    for number in range(100):
+        producer.produce("wiki.deadletters", str(number).encode())
+    assert producer.flush(10) == 0
+    with closing(Consumer(kafka_config(settings) | {"group.id": "test"})) as consumer:
+        consumer.assign([TopicPartition("wiki.deadletters", 0, 0)])
+        values: list[bytes] = []
+        deadline = time.monotonic() + 20
+        while len(values) < 100 and time.monotonic() < deadline:
+            values += [m.value() for m in consumer.consume(100, timeout=0.5) if not m.error()]
+    assert [int(value) for value in values] == list(range(100))
 
 
 def test_it_listens_on_this_machine_only() -> None:
@@ -75,10 +69,9 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it() -> None:
             pytest.fail("it started on a taken port")
 
 
-def test_it_serves_no_other_machine(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, kafka_bootstrap_servers="redpanda:9092", data_dir=tmp_path)  # type: ignore[call-arg]
+def test_it_serves_no_other_machine(settings_factory: Callable[..., Settings]) -> None:
     with pytest.raises(BrokerFailed, match="redpanda:9092"):
-        own_port(settings)
+        own_port(settings_factory(kafka_bootstrap_servers="redpanda:9092"))
 
 
 def test_settings_of_ours_do_not_reach_the_binary() -> None:
