@@ -1,9 +1,9 @@
 """What an edit's summary claims of a revert: read from the fixed forms that MediaWiki and its tools write.
 
-    comment -> free text (at most 1,000 characters, without the `/* section */` prefix)
-            -> forms whose literal text occurs in it (a cheap substring test; most edits end here)
-            -> the first form that matches names editor, revision and restored author
-            -> else a bare word at the start (`rv`, `revert`, `rückgängig`)
+    comment -> its first 1,000 characters
+            -> the forms whose leading word occurs in it (a substring test; most edits have none)
+            -> the first form that matches there: it names editor, revision, restored author
+            -> else a bare word at the start, after the `/* section */` (`rv`, `revert`, `rückgängig`)
 
 The forms stand in summaries.toml, each under its language and the MediaWiki message it was read from. They are
 regular expressions without look-around and back-references, so RE2, and with it ClickHouse, runs them too.
