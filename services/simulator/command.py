@@ -63,19 +63,57 @@ def _start(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="0: a free one.")
 @click.option("--speed", default="real", show_default=True, callback=_speed, help="real, max or a factor.")
-@click.option("--cut-after", type=click.FloatRange(0), default=15.0, show_default=True, help="Minutes; 0: never.")
+@click.option(
+    "--cut-after",
+    type=click.FloatRange(0),
+    default=15.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="End connections, as Wikimedia does; 0: never.",
+)
 @click.option(
     "--ids", type=click.Choice(["offset", "timestamp"]), default="offset", show_default=True, help="Kind of SSE ids."
 )
-@click.option("--fault-seed", type=int, default=0, show_default=True, help="Repeats the same faults.")
-@click.option("--cut-every", type=click.FloatRange(0), default=0.0, help="Cut in the middle of an event, seconds.")
-@click.option("--duplicate-every", type=click.IntRange(0), default=0, help="Send the newest events again, events.")
-@click.option("--resend-every", type=click.IntRange(0), default=0, help="One of so many again at a second offset.")
-@click.option("--swap-every", type=click.IntRange(0), default=0, help="Swap the datacenter's topic, events.")
-@click.option("--refuse", type=click.FloatRange(0, 0.95), default=0.0, help="Share of connections refused (429, 503).")
-@click.option("--silence-every", type=click.FloatRange(0), default=0.0, help="Fall silent, seconds.")
+@click.option("--fault-seed", type=int, default=0, show_default=True, help="The same seed, the same faults.")
 @click.option(
-    "--silence-for", type=click.FloatRange(0), default=5.0, show_default=True, help="Length of a silence, seconds."
+    "--cut-every",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Fault: cut connections inside an event.",
+)
+@click.option(
+    "--duplicate-every",
+    type=click.IntRange(0),
+    default=0,
+    metavar="EVENTS",
+    help="Fault: send the newest events again.",
+)
+@click.option(
+    "--resend-every",
+    type=click.IntRange(0),
+    default=0,
+    metavar="LINES",
+    help="Fault: one of so many again at a second offset.",
+)
+@click.option(
+    "--swap-every", type=click.IntRange(0), default=0, metavar="EVENTS", help="Fault: swap the datacenter's topic."
+)
+@click.option(
+    "--refuse",
+    type=click.FloatRange(0, 0.95),
+    default=0.0,
+    metavar="SHARE",
+    help="Fault: refuse connections (429, 503).",
+)
+@click.option("--silence-every", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Fault: fall silent.")
+@click.option(
+    "--silence-for",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a silence lasts.",
 )
 def command(
     recording: Path | None,
