@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
-import psutil
 import structlog
 from aiohttp import BodyPartReader, web
 from pydantic import SecretStr
@@ -32,7 +31,7 @@ from services.common.queries import NamedQuery, UnknownQuery, all_queries, load
 from services.common.settings import Settings, get_settings
 from services.embedded.access import Account, authenticate, credentials, ensure_writer_password, refuse_foreign
 from services.embedded.compression import choose_encoding, compressor, decompress
-from services.embedded.engine import MIB, Engine, EngineInUse, EngineMissing, Summary
+from services.embedded.engine import MIB, Engine, EngineInUse, EngineMissing, Summary, import_chdb
 from services.embedded.errors import Code, QueryError
 from services.embedded.named import PREFIX, bound_parameters, listing, split_values
 from services.embedded.parameters import Parameters, parse_parameters
@@ -47,7 +46,7 @@ MAX_BODY = {Account.READER: MIB, Account.WRITER: 256 * MIB}
 MAX_URL = MIB  # as ClickHouse's http_max_uri_size
 THREADS = 8  # statements that run at once, of each account: readers never keep the writer waiting
 MAX_WAITING = 100  # requests of each account, running or waiting; more is a fault, and memory
-DRAIN = 5.0  # seconds that running statements get at the end, and
+DRAIN = 4.0  # seconds that running statements get at the end, and
 CANCEL = 2.0  # seconds for those that are cancelled then; the supervisor kills after 10
 
 _CONTENT_TYPES = {
@@ -341,10 +340,14 @@ class StartError(Exception):
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what runs and close the engine. Raises StartError."""
+    try:
+        await asyncio.to_thread(import_chdb)  # first: where it is missing, so is much of what follows
+    except EngineMissing as error:
+        raise StartError(str(error)) from None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    listener = _bind(settings.clickhouse_port)
+    listener = _reserve(settings.clickhouse_port)
     endpoint = await asyncio.to_thread(_open, settings)
     runner = web.AppRunner(
         make_app(endpoint),
@@ -368,7 +371,7 @@ async def serve(settings: Settings) -> None:
     await asyncio.to_thread(_close, endpoint)
 
 
-def _bind(port: int) -> socket.socket:
+def _reserve(port: int) -> socket.socket:
     """The port, before the engine is started for it: a taken one is told at once. Raises StartError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -410,7 +413,7 @@ def _open(settings: Settings) -> Endpoint:
         engine = Engine(path.parent.resolve(), settings.clickhouse_database, settings.embedded_memory_mb * MIB)
     except OSError as error:
         raise StartError(f"Cannot write to {path.parent}: {error.strerror}. Free space or set DATA_DIR.") from error
-    except (EngineMissing, EngineInUse) as error:
+    except EngineInUse as error:
         raise StartError(str(error)) from None
     except QueryError as error:
         raise StartError(f"The ClickHouse engine does not start over {path.parent}: {error}") from error
@@ -420,6 +423,8 @@ def _open(settings: Settings) -> Endpoint:
 
 
 async def _beat(endpoint: Endpoint) -> None:
+    import psutil  # comes with chDB, without which we are not here
+
     process = psutil.Process()
     while True:
         figures = {name: endpoint.counts[name] for name in ("queries", "inserts", "errors")}

@@ -196,7 +196,7 @@ class Engine:
     """The engine over one data directory. Raises EngineMissing, EngineInUse, QueryError at start."""
 
     def __init__(self, folder: Path, database: str, memory: int) -> None:
-        chdb = _import_chdb()
+        chdb = import_chdb()
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder / "lock")
         config = folder / "config.xml"
@@ -250,7 +250,8 @@ def _refuse_file(_path: str) -> str:
     raise PermissionError("file() is switched off")
 
 
-def _import_chdb() -> Any:
+def import_chdb() -> Any:
+    """The chDB module; it takes a second. Raises EngineMissing."""
     try:
         import chdb
     except ImportError as error:
