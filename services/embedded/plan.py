@@ -59,6 +59,11 @@ class Plan(NamedTuple):
         return self.source.url or f"http://{LOOPBACK}:{self.ports.simulator}/v2/stream/recentchange"
 
     @property
+    def follows_the_clock(self) -> bool:
+        """Whether an event's time is the time at which it comes, so that its age means something."""
+        return not self.source.simulated or (self.source.kind == "war game" and self.play.speed == "real")
+
+    @property
     def status_address(self) -> tuple[str, str] | None:
         """Host and path of the simulator's account of what it plays; None where there is no simulator of ours."""
         return (f"{LOOPBACK}:{self.ports.simulator}", "/status") if self.source.simulated else None

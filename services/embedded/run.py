@@ -1,6 +1,7 @@
 """One run of the planned parts: start them, show what happens, end them, and say what came of a finite run."""
 
 import os
+import shutil
 import signal
 import time
 from types import FrameType, TracebackType
@@ -53,11 +54,13 @@ class StopSignals:
 
 def run(plan: Plan, settings: Settings, console: Console, *, finite: bool) -> Summary | None:
     """Run until a signal comes (None) or, if `finite`, until all is stored. Raises RunFailed."""
+    # beats of an earlier run would be taken for this one's
+    shutil.rmtree(plan.data_dir / "heartbeats", ignore_errors=True)
     meter = Meter(plan, reader_settings(plan, settings), finite=finite)
     parts, environment = parts_of(plan), child_environment(plan, os.environ)
     with (
         StopSignals() as signals,
-        Screen(console, live=not plan.source.simulated) as screen,
+        Screen(console, live=plan.follows_the_clock) as screen,
         Supervisor(parts, environment, plan.data_dir / "logs", screen.say) as supervisor,
     ):
         meter.start()

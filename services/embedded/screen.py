@@ -24,13 +24,13 @@ _SIGNS = {Phase.READY: "✓", Phase.DONE: "✓", Phase.DOWN: "✗", Phase.WAITIN
 
 
 def figures_line(figures: Figures, *, live: bool) -> str:
-    """The line of figures: changes in, stored, lag, freshness, reverts."""
+    """The line of figures: changes in, stored, lag, freshness (`live`: else the event time reached), reverts."""
     words = [f"in {figures.read:,} ({figures.rate:,.0f}/s)", f"stored {figures.stored:,}"]
     words.append(f"lag {figures.messages_behind:,} messages" if figures.messages_behind else "no lag")
     if live:
         words.append(f"freshness {figures.freshness:.1f} s" if figures.freshness is not None else "freshness –")
     elif figures.newest_event:
-        words.append(f"event time {figures.newest_event:%Y-%m-%d %H:%M:%S}")
+        words.append(f"at {figures.newest_event:%Y-%m-%d %H:%M:%S}")
     words.append(f"reverts {figures.reverts:,}")
     return " · ".join(words)
 

@@ -104,7 +104,7 @@ def test_the_line_of_figures() -> None:
     live = replace(figures, messages_behind=0, newest_event=datetime.now(UTC) - timedelta(seconds=2))
     assert "no lag · freshness 2." in figures_line(live, live=True)
     replay = replace(figures, newest_event=datetime(2024, 12, 7, 1, 2, 3, tzinfo=UTC))
-    assert "event time 2024-12-07 01:02:03" in figures_line(replay, live=False)
+    assert "at 2024-12-07 01:02:03" in figures_line(replay, live=False)
 
 
 def test_the_bar_is_there_only_while_catching_up() -> None:
