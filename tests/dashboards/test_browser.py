@@ -1,0 +1,189 @@
+"""The board in a real browser, over a real endpoint: it moves by itself, keeps the viewer's choice, and comes back."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.common.clickhouse import writer_client
+from services.common.migrations import apply_migrations
+from services.common.settings import PROJECT_ROOT
+from tests.conftest import START_TIMEOUT
+from tests.dashboards.rows import HOSTILE, LIVE, edit, insert
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+    from tests.conftest import Endpoint
+
+# no sandbox of Chromium's own, which containers that run as root refuse, and not a word to the internet
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATIENCE = 45_000  # ms; a busy machine takes many seconds to load the charts' code
+
+
+@pytest.fixture(scope="module")
+def endpoint(clickhouse_factory: Callable[..., "Endpoint"], tmp_path_factory: pytest.TempPathFactory) -> "Endpoint":
+    """A ClickHouse that this module may stop and start again."""
+    endpoint = clickhouse_factory(tmp_path_factory.mktemp("board"))
+    apply_migrations(endpoint.settings)
+    return endpoint
+
+
+def answers(port: int) -> bool:
+    """Whether the dashboard is up."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/_stcore/health")
+        return connection.getresponse().status == 200
+    except (HTTPException, OSError):
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def address(endpoint: "Endpoint", free_port: Callable[[], int]) -> Iterator[str]:
+    """`battlefield dashboard` as a process, over the endpoint."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "CLICKHOUSE_PORT": str(endpoint.settings.clickhouse_port),
+        "DASHBOARD_PORT": str(port),
+        "DATA_DIR": str(endpoint.settings.data_dir),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "services", "dashboard"], cwd=PROJECT_ROOT, env=environment)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers(port):
+        assert process.poll() is None, "the dashboard ended at its start; its error stands above"
+        assert time.monotonic() < deadline, "the dashboard does not answer"
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=15)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A viewer's page, with what the browser complained of and whom else it asked."""
+
+    def __init__(self, page: "Page", address: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.asked: set[str] = set()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: self.complaints.extend([message.text] * (message.type == "error")))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"a script ran: {dialog.message}"))
+        page.on("request", lambda request: self.asked.add(request.url))
+        self.address = address
+
+    def figure(self, label: str) -> "Locator":
+        """A figure's value."""
+        figure = self.page.locator("[data-testid=stMetric]").filter(has_text=label)
+        return figure.locator("[data-testid=stMetricValue]")
+
+    def strangers(self) -> set[str]:
+        """Addresses asked that are not the board's own."""
+        return {url for url in self.asked if not url.startswith((self.address, "data:", "blob:"))}
+
+
+@pytest.fixture
+def visit(browser: "Browser", address: str, endpoint: "Endpoint") -> Iterator[Visit]:
+    """A new viewer, and 20 minutes of live edits with a revert."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    times = [now - timedelta(seconds=10 * n) for n in range(120)]
+    edit(endpoint.settings, *({"timestamp": moment, "source_topic": LIVE} for moment in times))
+    insert(endpoint.settings, "reverts", {"timestamp": now - timedelta(minutes=1)})
+    page = browser.new_page(viewport={"width": 1280, "height": 1800})
+    yield Visit(page, address)
+    page.close()
+    with writer_client(endpoint.settings) as client:
+        for table in ("edits", "fronts", "reverts"):
+            client.command(f"TRUNCATE TABLE {table}")
+
+
+def test_a_new_edit_appears_without_a_reload_and_without_a_new_chart(visit: Visit, endpoint: "Endpoint") -> None:
+    visit.page.goto(visit.address)
+    visit.figure("People").filter(has_text="120 edits").wait_for()
+    chart = visit.page.locator("[data-testid=stVegaLiteChart]").first
+    chart.locator("canvas, svg").first.wait_for()
+    visit.page.wait_for_timeout(3000)  # one refresh at least, so that the first is not mistaken for the new edit's
+    chart.locator("canvas, svg").first.evaluate("drawn => { drawn.isTheSame = true; window.wasNotReloaded = true }")
+
+    edit(endpoint.settings, {"timestamp": datetime.now(UTC), "source_topic": LIVE, "wiki": "dewiki"})
+
+    visit.figure("People").filter(has_text="121 edits").wait_for()
+    assert visit.page.evaluate("window.wasNotReloaded")
+    assert chart.locator("canvas, svg").first.evaluate("drawn => drawn.isTheSame")
+    assert visit.complaints == []
+    assert visit.strangers() == set()
+
+
+def test_the_viewers_choice_stays_in_the_address_over_refreshes_pages_and_reloads(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}/?wiki=enwiki")
+    visit.figure("People").filter(has_text="120 edits").wait_for()
+
+    visit.page.get_by_role("radio", name="15m").click()
+    visit.page.wait_for_url("**range=15m*")
+    visit.figure("People").filter(has_not_text="120 edits").wait_for()
+    visit.page.get_by_role("link", name="Health").first.click()
+    visit.figure("Dead letters").wait_for()
+    visit.page.get_by_role("link", name="Front line").first.click()
+    visit.figure("People").wait_for()
+    visit.page.reload()
+    visit.figure("People").wait_for()
+
+    assert "range=15m" in visit.page.url
+    assert "wiki=enwiki" in visit.page.url
+    assert visit.page.get_by_role("radio", name="15m").is_checked()
+    assert visit.complaints == []
+
+
+def test_hostile_words_run_nothing(visit: Visit, endpoint: "Endpoint") -> None:
+    words = [*HOSTILE.values()]
+    now = datetime.now(UTC)
+    rows = [{"title": w, "reverter": w, "reverted": w + "2", "comment": w, "rev_id": n} for n, w in enumerate(words)]
+    insert(endpoint.settings, "reverts", *({**row, "timestamp": now} for row in rows))
+
+    visit.page.goto(visit.address)
+    # a table is a canvas; for screen readers it says its cells beside it
+    visit.page.locator("canvas td").filter(has_text=HOSTILE["markup"]).first.wait_for(state="attached")
+    visit.page.wait_for_timeout(1000)
+
+    assert visit.complaints == []
+    assert visit.strangers() == set()
+
+
+def test_when_clickhouse_goes_the_page_says_so_and_comes_back_by_itself(visit: Visit, endpoint: "Endpoint") -> None:
+    visit.page.goto(visit.address)
+    visit.figure("People").wait_for()
+
+    endpoint.stop()
+    visit.page.get_by_text("does not answer. Start it").wait_for()
+    endpoint.start()
+
+    visit.figure("People").filter(has_text="120 edits").wait_for()
+    assert visit.complaints == []
