@@ -7,9 +7,11 @@ A file says what it answers, then names its parameters, then holds one SELECT wi
     -- param limit: at most this many pages [default 20]
     SELECT ... WHERE timestamp >= {since:DateTime('UTC')} ... LIMIT {limit:UInt32}
 
-The type stands in the SELECT alone. What several queries build on stands in a file of its own: `-- uses NAME` puts that
-one's SELECT in front as a common table expression of its name. A time may be relative to `now`, the board's now: the clock while what plays is
+The type stands in the SELECT alone. A time may be relative to `now`, the board's now: the clock while what plays is
 live, else the end of the newest event's second (see `source.sql`).
+
+What several queries build on has a file of its own: a line `-- uses NAME` puts that one's SELECT in front, as a common
+table expression of its name, and its parameters with it.
 """
 
 import re
@@ -143,14 +145,15 @@ def parse_query(name: str, text: str) -> NamedQuery:
 
 
 def build_on(query: NamedQuery, base: NamedQuery) -> NamedQuery:
-    """`query` with `base` as a common table expression in front. Raises BadQueryFile."""
+    """`query` with `base` as a common table expression in front; its parameters come along. Raises BadQueryFile."""
     for parameter in base.parameters.values():
-        own = query.parameters.get(parameter.name)
-        if own is None or own.type != parameter.type:
-            raise BadQueryFile(f"{query.name}.sql: {base.name} needs a parameter {parameter.name} {parameter.type}.")
+        if query.parameters.get(parameter.name, parameter).type != parameter.type:
+            raise BadQueryFile(
+                f"{query.name}.sql: {parameter.name} is {parameter.type} in {base.name}.sql: use one type."
+            )
     head = f"WITH\n{base.name} AS\n(\n{base.sql}\n)"
     rest = re.sub(r"^WITH\b", ",", query.sql) if query.sql.startswith("WITH") else f"\n{query.sql}"
-    return query._replace(sql=head + rest)
+    return query._replace(sql=head + rest, parameters=base.parameters | query.parameters)
 
 
 @lru_cache
