@@ -15,9 +15,9 @@ def test_the_base_becomes_a_common_table_expression() -> None:
 
 
 def test_expressions_of_its_own_follow_and_its_own_words_on_a_parameter_count() -> None:
-    text = "-- Top.\n-- uses base\n-- param since: begin [default now-2h]\nWITH 1 AS one\nSELECT {since:DateTime('UTC')}, one"
+    header = "-- Top.\n-- uses base\n-- param since: begin [default now-2h]\n"
 
-    query = build_on(parse_query("top", text), BASE)
+    query = build_on(parse_query("top", header + "WITH 1 AS one\nSELECT {since:DateTime('UTC')}, one"), BASE)
 
     assert query.sql.endswith("\n), 1 AS one\nSELECT {since:DateTime('UTC')}, one")
     assert query.parameters["since"].default == "now-2h"
@@ -26,7 +26,7 @@ def test_expressions_of_its_own_follow_and_its_own_words_on_a_parameter_count() 
 def test_one_name_must_not_have_two_types() -> None:
     top = parse_query("top", "-- Top.\n-- uses base\n-- param since: begin\nSELECT {since:String}")
 
-    with pytest.raises(BadQueryFile, match=r"make since DateTime\('UTC'\), as base.sql has it"):
+    with pytest.raises(BadQueryFile, match=r"since is DateTime\('UTC'\) in base.sql"):
         build_on(top, BASE)
 
 
