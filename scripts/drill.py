@@ -203,7 +203,7 @@ def main(
         simulate = ["simulate", "--port", str(simulator), "--speed", speed, *plays]
         simulate += ["--fault-seed", str(seed), *STREAM_FAULTS] if stream_faults else []
         url = f"http://127.0.0.1:{simulator}/v2/stream/recentchange"
-        up = ["up", "--source", url, "--no-dashboard", "--data-dir", str(data_dir)]
+        up = ["up", "--source", url, "--since", "", "--no-dashboard", "--data-dir", str(data_dir)]
         up += ["--broker-port", str(free_port()), "--clickhouse-port", str(clickhouse)]
         battlefield = [sys.executable, "-m", "services"]
 
@@ -214,7 +214,7 @@ def main(
             running([*battlefield, *simulate], Path(folder) / "simulator.log", environment),
             running([*battlefield, *up], Path(folder) / "up.log", environment) as supervisor,
         ):
-            while read_heartbeat(data_dir, "producer") is None and supervisor.poll() is None:
+            while not (counts(client_of) or [0])[0] and supervisor.poll() is None:
                 time.sleep(0.1)
             for number in range(1, kills + 1):
                 time.sleep(rng.uniform(0.2, 2 * every))

@@ -13,6 +13,7 @@ import click
 import msgspec
 import structlog
 from aiohttp_sse_client.client import MessageEvent
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
 from services.common.change import Change, DeadLetter, Origin, dead_letter
@@ -251,8 +252,13 @@ def command() -> None:
         asyncio.run(produce(settings))
     except (MissingContact, BadSince) as error:
         raise click.ClickException(str(error)) from None
-    except (KafkaException, DeliveryFailed) as error:
+    except (KafkaException, TimeoutError, DeliveryFailed) as error:
         raise click.ClickException(
             f"The broker at {settings.kafka_bootstrap_servers} failed: {error}\n"
             "Nothing is lost: the next start goes on from the saved position. Check that the broker runs."
+        ) from error
+    except ClickHouseError as error:
+        raise click.ClickException(
+            f"The broker holds no position, and ClickHouse cannot be asked for one: {error}\n"
+            "Check that ClickHouse runs and is migrated (`battlefield migrate`)."
         ) from error

@@ -1,41 +1,63 @@
 """Where a producer that just started goes on: what the broker remembers, else what ClickHouse holds."""
 
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from services.common.change import SHARDS, Position, source_of
 from services.common.clickhouse import writer_client
+from services.common.migrations import wait_for_clickhouse
 from services.common.settings import Settings
 from services.producer.broker import read_positions
+from services.producer.ledger import PAGE
 from services.producer.stream import is_wikimedia
 
-# For each source partition the highest offset below which ClickHouse holds everything. Each shard's changes are
-# stored in source order, so a shard's newest one vouches for its older ones, and the slowest shard for all. A shard
-# that has none yet vouches for nothing: then the oldest offset stored.
+CLICKHOUSE_TIMEOUT = 60.0  # seconds
+
+# For each source partition the highest offset below which ClickHouse holds everything.
+# By `edits`: each shard's changes are stored in source order, so a shard's newest one vouches for its older ones, and
+# the slowest shard for all; a shard that has none yet vouches for nothing, then it is the oldest offset stored.
+# By `ledger`: the pages are accounts that no one else can write, so the first one that is not whole is read again.
 SAFE_OFFSETS = """
-SELECT source_topic, source_partition, if(count() = {shards:UInt8}, min(newest), min(oldest) - 1) AS safe,
-       toInt64(toUnixTimestamp(max(newest_event))) * 1000 AS received_until
-FROM
-(
-    SELECT source_topic, source_partition, shard, max(source_offset) AS newest, min(source_offset) AS oldest,
-           max(timestamp) AS newest_event
-    FROM edits
-    GROUP BY source_topic, source_partition, shard
-)
-GROUP BY source_topic, source_partition
+WITH
+    stored AS
+    (
+        SELECT source_topic, source_partition, min(oldest) - 1 AS before_all,
+               if(count() = {shards:UInt8}, min(newest), before_all) AS safe,
+               toInt64(toUnixTimestamp(max(newest_event))) * 1000 AS received_until
+        FROM
+        (
+            SELECT source_topic, source_partition, shard, max(source_offset) AS newest, min(source_offset) AS oldest,
+                   max(timestamp) AS newest_event
+            FROM edits
+            GROUP BY source_topic, source_partition, shard
+        )
+        GROUP BY source_topic, source_partition
+    ),
+    accounted AS
+    (
+        SELECT source_topic, source_partition, count() AS pages, min(page) AS first_page,
+               arraySort(groupUniqArrayIf(page, last_offset = page * {page:UInt32} + {page:UInt32} - 1)) AS whole,
+               first_page + length(arrayFilter((p, n) -> p = first_page + n - 1, whole, arrayEnumerate(whole)))
+                   AS first_open_page
+        FROM ledger
+        GROUP BY source_topic, source_partition
+    )
+SELECT source_topic, source_partition,
+       if(pages > 0, least(safe, first_open_page * {page:UInt32} - 1), before_all) AS safe_offset, received_until
+FROM stored LEFT JOIN accounted USING (source_topic, source_partition)
 """
 
 log = structlog.get_logger()
 
 
 def saved_positions(settings: Settings) -> list[Position]:
-    """The positions to resume from; none on a first start.
+    """The positions to resume from; none on a first start. Raises KafkaException, TimeoutError, ClickHouseError.
 
-    The embedded broker forgets everything when it ends; then ClickHouse's rows tell.
+    The embedded broker forgets everything when it ends; then ClickHouse's rows tell. A producer that could ask neither
+    must not start: it would take this for a first start and begin at "now".
     """
     positions, holder = read_positions(settings), "broker"
     if not positions:
-        positions, holder = _stored_positions(settings), "clickhouse"
+        positions, holder = stored_positions(settings), "clickhouse"
     # topics of a game mean nothing to Wikimedia, which would refuse the whole Last-Event-ID
     live = is_wikimedia(settings.eventstreams_url)
     positions = [p for p in positions if (source_of(p.source_topic) == "live") or not live]
@@ -44,12 +66,9 @@ def saved_positions(settings: Settings) -> list[Position]:
     return positions
 
 
-def _stored_positions(settings: Settings) -> list[Position]:
-    try:
-        with writer_client(settings) as client:
-            rows = client.query(SAFE_OFFSETS, {"shards": SHARDS}).result_rows
-    except ClickHouseError as error:
-        # a producer may run where it cannot see ClickHouse; with a durable broker it never needs to
-        log.warning("cannot ask ClickHouse where to go on", error=str(error))
-        return []
+def stored_positions(settings: Settings) -> list[Position]:
+    """The positions that ClickHouse's rows vouch for. Raises ClickHouseError."""
+    wait_for_clickhouse(settings, CLICKHOUSE_TIMEOUT)
+    with writer_client(settings) as client:
+        rows = client.query(SAFE_OFFSETS, {"shards": SHARDS, "page": PAGE}).result_rows
     return [Position(topic, partition, offset, received) for topic, partition, offset, received in rows]
