@@ -157,6 +157,9 @@ class Intake:
         except (msgspec.MsgspecError, KeyError, ValueError):
             return None
         before, self._sse_positions = self._sse_positions, now
+        last = self._last_origin
+        if now == before and last and now.get((last.topic, last.partition)) == last.offset + 1:
+            return last  # the line that a new connection repeats
         moved = [key for key, offset in now.items() if offset > max(before.get(key, 0), 0)]
         return Origin(*moved[0], now[moved[0]] - 1) if len(moved) == 1 else None
 

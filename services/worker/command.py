@@ -65,14 +65,15 @@ class Figures:
 
     def on_statistics(self, text: str) -> None:
         """librdkafka's figures, once a second, also when nothing comes: the loop goes round."""
-        topics = json.loads(text)["topics"]
+        told = json.loads(text)
+        topics = told["topics"]
         self._lag = {
             number: partition["consumer_lag"]
             for number, partition in topics.get(EDITS_TOPIC, {}).get("partitions", {}).items()
             if partition["consumer_lag"] >= 0
         }
-        if self._state == "starting":
-            self._state = "running"
+        if self._state == "starting" and told.get("cgrp", {}).get("join_state") == "steady":
+            self._state = "running"  # the group has given it its partitions
         self.beat()
 
     def beat(self) -> None:
