@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
 from services.common.change import Change, DeadLetter, Origin, dead_letter
+from services.common.clickhouse import do_without_pandas
 from services.common.heartbeat import beat
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
@@ -251,6 +252,7 @@ def command() -> None:
     """Read Wikipedia's changes and put them on the broker, until SIGTERM."""
     settings = get_settings()
     set_up_logs(settings, "producer")
+    do_without_pandas()
     try:
         asyncio.run(produce(settings))
     except (MissingContact, BadSince) as error:

@@ -14,7 +14,7 @@ from quixstreams.kafka import ConnectionConfig
 from quixstreams.state.rocksdb import RocksDBOptions
 
 from services.common.change import EDITS_TOPIC
-from services.common.clickhouse import writer_client
+from services.common.clickhouse import do_without_pandas, writer_client
 from services.common.heartbeat import beat
 from services.common.kafka import create_topics, kafka_config
 from services.common.logs import set_up_logs
@@ -121,9 +121,6 @@ def work(settings: Settings, name: str) -> None:
     figures.beat()
     create_topics(settings)
     app = make_application(settings, settings.data_dir / "state" / name, figures)
-    if not settings.worker_changelog:
-        # what lies on the disk may be older than the offsets committed since; ClickHouse has it all
-        app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
 
     def client() -> Any:
         return writer_client(settings)
@@ -139,7 +136,13 @@ def work(settings: Settings, name: str) -> None:
         figures.on_refused(reason)
 
     build(app, ClickHouseSink(client, on_stored, on_refused), seeder, settings.window_grace)
-    app.run()
+    try:
+        app.run()
+    except Exception:
+        if not settings.worker_changelog:
+            # it may have been state on the disk that cannot be used: the next start seeds itself anew from ClickHouse
+            app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
+        raise
 
 
 @click.command("work")
@@ -150,6 +153,7 @@ def command(name: str) -> None:
     """Compute windows and reverts into ClickHouse, until SIGTERM. Start several to share the load."""
     settings = get_settings()
     set_up_logs(settings, name)
+    do_without_pandas()
     try:
         work(settings, name)
     except ClickHouseError as error:
