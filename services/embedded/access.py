@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from enum import Enum
@@ -54,6 +55,7 @@ READER_SETTINGS = {
     "send_progress_in_http_headers",
     "session_timezone",
 }
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 class Account(Enum):
@@ -151,6 +153,12 @@ def reader_settings(asked: Mapping[str, str]) -> dict[str, str]:
         elif name != "readonly":  # the reader's is 1 whatever it asks for
             raise QueryError(Code.READONLY, f"Cannot modify '{name}' setting in readonly mode.")
     return settings
+
+
+def split_plain(settings: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings whose values can stand in the engine's connection string as they are, and the others."""
+    plain = {name: value for name, value in settings.items() if _PLAIN.fullmatch(value)}
+    return plain, {name: value for name, value in settings.items() if name not in plain}
 
 
 def _lowered(name: str, value: str) -> str:

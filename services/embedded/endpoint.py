@@ -261,15 +261,16 @@ async def _run(request: web.Request, call: Call) -> web.StreamResponse:
     endpoint = request.app[ENDPOINT]
     with endpoint.place(call.account):
         answer = await endpoint.in_thread(call.account, endpoint.runner.run, call)
+        endpoint.counts["inserts" if answer.inserted else "queries"] += 1
         try:
-            endpoint.counts["inserts" if answer.inserted else "queries"] += 1
             return await _send(request, call, answer)
         finally:
-            await endpoint.in_thread(call.account, answer.close)
+            if answer.running:
+                await endpoint.in_thread(call.account, answer.close)
 
 
 async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamResponse:
-    """Send an answer piece by piece: no more than one is held, and a slow client slows the query down."""
+    """Send an answer piece by piece: no more than two are held, and a slow client slows the query down."""
     endpoint = request.app[ENDPOINT]
     tag = secrets.token_hex(8)
     response = web.StreamResponse(headers=_headers(call, answer, tag))
@@ -279,7 +280,7 @@ async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamR
     pack = compressor(compress) if compress else None
     await response.prepare(request)
     try:
-        while (piece := await endpoint.in_thread(call.account, answer.next_piece)) is not None:
+        while (piece := await _next_piece(endpoint, call, answer)) is not None:
             if packed := pack.compress(piece) if pack else piece:
                 await response.write(packed)
     except ConnectionResetError:
@@ -296,6 +297,10 @@ async def _send(request: web.Request, call: Call, answer: Answer) -> web.StreamR
         await response.write(pack.flush())
     await response.write_eof()
     return response
+
+
+async def _next_piece(endpoint: Endpoint, call: Call, answer: Answer) -> bytes | memoryview | None:
+    return await endpoint.in_thread(call.account, answer.next_piece) if answer.running else answer.next_piece()
 
 
 def exception_notice(text: str, tag: str) -> bytes:

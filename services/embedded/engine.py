@@ -126,14 +126,13 @@ class Connection:
         """Give it back; a result that is still being read is cancelled."""
         self._raw.close()
 
-    def prepare(self, database: str, settings: Mapping[str, str], *, readonly: bool) -> None:
-        """Set the current database and settings; after `readonly` nothing can be changed, settings included."""
+    def prepare(self, database: str, settings: Mapping[str, str]) -> None:
+        """Set database and settings, where given; after `readonly`, to be given last, nothing can be set."""
         if database:
             self._run(f"USE {_quoted(database, '`')}")
         if settings:
-            self._run("SET " + ", ".join(f"{_quoted(k, '`')} = {_quoted(v, chr(39))}" for k, v in settings.items()))
-        if readonly:
-            self._run("SET readonly = 1")
+            values = ", ".join(f"{_quoted(name, '`')} = {_quoted(value, chr(39))}" for name, value in settings.items())
+            self._run(f"SET {values}")
 
     def kind(self, sql: bytes) -> Kind:
         """What one statement would do, without running it; QueryError for none, several, or bad syntax."""
@@ -217,9 +216,15 @@ class Engine:
         self.version = bytes(self._keeper.run(b"SELECT version()", "TSV", {}).body).decode().strip()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection for as long as the block lasts."""
-        connection = Connection(self._connect(self._path))
+    def connection(self, settings: Mapping[str, str] | None = None) -> Iterator[Connection]:
+        """A connection in the default database.
+
+        Settings given here cost nothing, while each `prepare` is a statement of its own. But they stand in a string
+        that is not escaped, where other names are options of the engine: only for known names with plain values.
+        """
+        options = {"database": self.database, **(settings or {})}
+        raw = self._connect(f"{self._path}?" + "&".join(f"{name}={value}" for name, value in options.items()))
+        connection = Connection(raw)
         try:
             yield connection
         finally:

@@ -1,11 +1,11 @@
 """One statement from call to answer, in one worker thread: connection, permission, engine."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
-from services.embedded.access import Account, reader_settings
+from services.embedded.access import Account, reader_settings, split_plain
 from services.embedded.engine import Connection, Engine, Kind, Result, Summary
 from services.embedded.errors import Code, QueryError
 from services.embedded.parameters import Parameters
@@ -35,16 +35,17 @@ class Answer:
     pieces: Iterator[bytes | memoryview]
     summary: Summary  # of zeros where the result is still being computed
     format: str  # "" where the statement has no result
-    inserted: bool
-    resources: ExitStack
+    inserted: bool = False
+    running: ExitStack | None = None  # what a result that is still being computed holds; None: all is in memory
 
     def next_piece(self) -> bytes | memoryview | None:
-        """The next piece, None at the end. Raises QueryError."""
+        """The next piece, None at the end; it may wait for the engine while `running`. Raises QueryError."""
         return next(self.pieces, None)
 
     def close(self) -> None:
         """Cancel what still runs and give the connection back."""
-        self.resources.close()
+        if self.running:
+            self.running.close()
 
 
 class Runner:
@@ -55,35 +56,44 @@ class Runner:
         self._sessions = sessions
 
     def run(self, call: Call) -> Answer:
-        """Run a statement, streamed ones up to their first piece. Raises QueryError."""
+        """Run a statement, a long result only as far as its first pieces. Raises QueryError."""
         with ExitStack() as resources:
-            connection = resources.enter_context(self._connection(call))
-            self._prepare(connection, call)
-            answer = _insert(connection, call, resources) or _execute(connection, call, resources)
-            # from here on the answer's close() gives back what the stack holds
-            answer.resources = resources.pop_all()
+            connection = self._connection(call, resources)
+            insert = split_insert(call.sql)
+            if insert:
+                permit(call, Kind.WRITE)
+                summary = connection.insert(insert.statement, insert.format, insert.data)
+                return Answer(iter(()), summary, "", inserted=True)
+            kind = connection.kind(call.sql)
+            permit(call, kind)
+            answer = _execute(connection, call, kind, resources)
+            if answer.running:
+                answer.running = resources.pop_all()  # from here on the answer's close() gives it back
             return answer
 
     def close(self) -> None:
         """Close the sessions that no statement uses."""
         self._sessions.close()
 
-    def _connection(self, call: Call) -> AbstractContextManager[Connection]:
-        session = call.parameters.session
-        if session is None or call.account is Account.READER:
-            return self._engine.connection()
-        return self._sessions.connection(session)
-
-    def _prepare(self, connection: Connection, call: Call) -> None:
-        """Database and settings of the request; a session keeps the settings that its requests send along."""
-        asked = call.parameters.settings
-        reader = call.account is Account.READER
-        in_session = call.parameters.session is not None and not reader
-        # a session's database changes only where a request names one; and its readonly could not be taken back,
-        # so there a GET is held to reading by `permit` alone
-        database = call.parameters.database or ("" if in_session else self._engine.database)
-        settings = reader_settings(asked) if reader else asked
-        connection.prepare(database, settings, readonly=reader or (call.readonly and not in_session))
+    def _connection(self, call: Call, resources: ExitStack) -> Connection:
+        """A connection with the request's database and settings."""
+        asked = call.parameters
+        if call.account is Account.READER:
+            plain, other = split_plain(reader_settings(asked.settings))
+            if not asked.database and not other:  # as nearly always: all of it in one step
+                return resources.enter_context(self._engine.connection({**plain, "readonly": "1"}))
+            connection = resources.enter_context(self._engine.connection(plain))
+            connection.prepare(asked.database, {**other, "readonly": "1"})
+            return connection
+        if asked.session:
+            # The settings that come along stay in the session, as clients send the same with each request. Readonly
+            # could not be taken back: there, a GET is held to reading by `permit` alone.
+            connection = resources.enter_context(self._sessions.connection(asked.session))
+            connection.prepare(asked.database, asked.settings)
+            return connection
+        connection = resources.enter_context(self._engine.connection())
+        connection.prepare(asked.database, {**asked.settings, **({"readonly": "1"} if call.readonly else {})})
+        return connection
 
 
 def permit(call: Call, kind: Kind) -> None:
@@ -106,32 +116,22 @@ def permit(call: Call, kind: Kind) -> None:
         )
 
 
-def _insert(connection: Connection, call: Call, resources: ExitStack) -> Answer | None:
-    """Run an INSERT whose data follow it; None where the statement is another."""
-    insert = split_insert(call.sql)
-    if insert is None:
-        return None
-    permit(call, Kind.WRITE)
-    summary = connection.insert(insert.statement, insert.format, insert.data)
-    return Answer(iter(()), summary, "", True, resources)
-
-
-def _execute(connection: Connection, call: Call, resources: ExitStack) -> Answer:
-    kind = connection.kind(call.sql)
-    permit(call, kind)
+def _execute(connection: Connection, call: Call, kind: Kind, resources: ExitStack) -> Answer:
     default_format = call.parameters.default_format or DEFAULT_FORMAT
     bound = call.parameters.bound
     format_name = output_format(call.sql, default_format) if kind is Kind.READ else ""
     if format_name in STREAMED and not call.parameters.whole and is_select(call.sql):
         stream = connection.stream(call.sql, default_format, bound)
         resources.callback(stream.close)
-        first = next(stream, b"")  # an error before the first piece can still become a status
-        return Answer(chain([first], stream), Summary(), format_name, False, resources)
+        # an error before the second piece can still become a status, and most results have one piece
+        begin = list(islice(stream, 2))
+        return Answer(chain(begin, stream), Summary(), format_name, running=resources if len(begin) == 2 else None)
     result = connection.run(call.sql, default_format, bound)
     format_name = format_name or (default_format if result.body else "")
-    return Answer(_pieces(result), result.summary, format_name, result.summary.written_rows > 0, resources)
+    return Answer(_pieces(result), result.summary, format_name, inserted=result.summary.written_rows > 0)
 
 
 def _pieces(result: Result) -> Iterator[memoryview]:
+    """The body in pieces; it keeps the result, whose memory they are, alive."""
     for begin in range(0, len(result.body), PIECE):
         yield result.body[begin : begin + PIECE]
