@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboards.charts.sides import SIDES, direction, side_colour
+from dashboards.charts.sides import SIDES, side_colour
 from dashboards.charts.times import UTC_TIME, time_axis
 
 # The newest changes of a step arrive a few seconds after it ended; without this wait the line dips at its end
@@ -22,17 +22,24 @@ def complete_steps(
 
 
 def front_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
-    """Rows of query `front` as `time, side, order, rate, height`: edits per minute; height is below 0 for bots."""
-    rate = front["edits"] * 60.0 / step
-    return pd.DataFrame(
-        {
-            "time": front["time"],
-            "side": front["actor"].map(SIDES),
-            "order": front["actor"].map(list(SIDES).index),  # stacks temporary accounts outside people
-            "rate": rate,
-            "height": rate * front["actor"].map(direction),
-        }
+    """Rows of query `front` as `time, side, rate, bottom, top`, all in edits per minute; bots lie below 0.
+
+    Stacked here and not by Vega-Lite, which puts a bot's 0 on top of the people: the area would leap over the line.
+    """
+    rates = (
+        front.pivot(index="time", columns="actor", values="edits").reindex(columns=list(SIDES)).fillna(0) * 60 / step
     )
+    nothing = rates["person"] * 0
+    spans = {
+        "person": (nothing, rates["person"]),
+        "temporary": (rates["person"], rates["person"] + rates["temporary"]),
+        "bot": (nothing, -rates["bot"]),
+    }
+    sides = [
+        pd.DataFrame({"side": SIDES[actor], "rate": rates[actor], "bottom": bottom, "top": top})
+        for actor, (bottom, top) in spans.items()
+    ]
+    return pd.concat(sides).reset_index()
 
 
 def front_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
@@ -44,12 +51,12 @@ def front_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
         .encode(
             x=time,
             y=alt.Y(
-                "height:Q",
-                stack="zero",
+                "top:Q",
+                stack=None,
                 axis=alt.Axis(title="edits per minute", labelExpr="format(abs(datum.value), ',d')", tickCount=6),
             ),
+            y2="bottom:Q",
             color=side_colour(),
-            order=alt.Order("order:Q"),
         )
     )
     line = alt.Chart().mark_rule(color="#888").encode(y=alt.datum(0))

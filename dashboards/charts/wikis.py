@@ -22,7 +22,7 @@ def wikis_chart(wikis: pd.DataFrame) -> alt.Chart:
     """`wikis`: rows of query `wikis`, the busiest first."""
     chart: alt.Chart = (
         alt.Chart(wiki_rows(wikis))
-        .mark_bar(cornerRadius=2)
+        .mark_bar(cornerRadius=2, size=14)  # pixels: one wiki alone must not fill the chart
         .encode(
             # sorted by a field: a list of names would make a new chart each time two wikis change places
             y=alt.Y(

@@ -6,7 +6,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from services.common.clickhouse import writer_client
+from services.common.migrations import apply_migrations
 from services.common.settings import PROJECT_ROOT, Settings, get_settings
+from tests.dashboards.rows import empty
 
 APP = PROJECT_ROOT / "dashboards" / "app.py"
 
@@ -31,11 +34,22 @@ def point_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Settings], N
     forget()
 
 
+@pytest.fixture(scope="session")
+def board_database(clickhouse: Settings) -> Iterator[Settings]:
+    """A database that the tests of pages share."""
+    settings = clickhouse.model_copy(update={"clickhouse_database": "test_board"})
+    apply_migrations(settings)
+    yield settings
+    with writer_client(settings, database="") as client:
+        client.command("DROP DATABASE test_board SYNC")
+
+
 @pytest.fixture
-def board(database: Settings, point_at: Callable[[Settings], None]) -> Settings:
+def board(board_database: Settings, point_at: Callable[[Settings], None]) -> Iterator[Settings]:
     """The settings of an empty database that the board reads."""
-    point_at(database)
-    return database
+    point_at(board_database)
+    yield board_database
+    empty(board_database)
 
 
 def open_page(page: str = "pages/front_line.py", **address: str | list[str]) -> AppTest:

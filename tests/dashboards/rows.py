@@ -105,3 +105,10 @@ def edit(settings: Settings, *rows: dict[str, Any]) -> None:
     starts = [time.replace(second=time.second // 10 * 10, microsecond=0) for time in times]
     same = [{key: row[key] for key in ("wiki", "actor") if key in row} for row in rows]
     insert(settings, "fronts", *({"window_start": start, **more} for start, more in zip(starts, same, strict=True)))
+
+
+def empty(settings: Settings) -> None:
+    """Empty the tables that tests fill."""
+    with writer_client(settings) as client:
+        for table in ("edits", "fronts", "reverts", "ledger", "dead_letters"):
+            client.command(f"TRUNCATE TABLE {table}")

@@ -157,9 +157,9 @@ def test_what_is_empty_says_why(board: Settings) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_without_clickhouse_the_page_says_what_to_do_and_comes_back_by_itself(
-    database: Settings, point_at: Callable[[Settings], None], page: str
+    board: Settings, point_at: Callable[[Settings], None], page: str
 ) -> None:
-    point_at(database.model_copy(update={"clickhouse_port": 1}))
+    point_at(board.model_copy(update={"clickhouse_port": 1}))
     app = open_page(page)
 
     (error,) = app.error
@@ -167,8 +167,8 @@ def test_without_clickhouse_the_page_says_what_to_do_and_comes_back_by_itself(
     assert "Start it" in error.value
     assert "comes back by itself" in texts(app)
 
-    edit(database, {})
-    point_at(database)
+    edit(board, {})
+    point_at(board)
     app.run()
 
     assert not app.error
@@ -186,24 +186,23 @@ def test_missing_tables_are_told_from_a_missing_clickhouse(
     assert "battlefield migrate" in error.value
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_words_are_shown_as_they_are_and_never_as_markup(board: Settings, words: str) -> None:
-    edit(board, {"title": words, "user": words})
-    insert(
-        board,
-        "reverts",
-        {"title": words, "reverter": words, "reverted": words + "2", "comment": words, "timestamp": NOON},
-        {"title": words, "server_name": words, "wiki": "dewiki", "rev_id": 2},
-    )
+def test_hostile_words_are_shown_as_they_are_and_never_as_markup(board: Settings) -> None:
+    edit(board, *({"title": words, "user": words} for words in HOSTILE.values()))
+    rows = [
+        {"title": words, "reverter": words, "reverted": f"{words}2", "comment": words, "rev_id": number}
+        for number, words in enumerate(HOSTILE.values(), start=1)
+    ]
+    insert(board, "reverts", *rows, {"title": "Mond", "server_name": HOSTILE["markup"], "wiki": "dewiki", "rev_id": 99})
 
     app = open_page(wiki=["enwiki", "dewiki"])
 
-    newest = tables(app)["timestamp"]
-    assert set(newest["title"]) == {words}
-    assert words in set(newest["reverter"])
-    assert words in set(newest["comment"])
-    assert newest["diff"].isna().sum() == 1  # no link to what is no host
-    assert words not in texts(app)
+    shown = tables(app)["timestamp"].set_index("title")
+    assert set(shown.index) == {*HOSTILE.values(), "Mond"}
+    for words in HOSTILE.values():
+        assert list(shown.loc[words, ["reverter", "reverted", "comment"]]) == [words, f"{words}2", words]
+        assert shown.loc[words, "diff"].startswith("https://en.wikipedia.org/wiki/Special:Diff/")
+        assert words not in texts(app)
+    assert shown.loc["Mond", "diff"] is None  # no link to what is no host
 
 
 def test_a_hostile_address_is_shown_as_it_is(board: Settings) -> None:

@@ -15,7 +15,7 @@ from services.common.migrations import apply_migrations
 from services.common.queries import all_queries, board_now, run_query
 from services.common.query_command import command
 from services.common.settings import Settings, get_settings
-from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, insert
+from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, empty, insert
 
 HOUR = {"since": NOON - timedelta(hours=1), "until": NOON + timedelta(seconds=1)}
 
@@ -26,7 +26,7 @@ def at(minutes: float) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def empty(clickhouse: Settings) -> Iterator[Settings]:
+def database_of_queries(clickhouse: Settings) -> Iterator[Settings]:
     """A database of this module, with the project's tables and nothing in them."""
     settings = clickhouse.model_copy(update={"clickhouse_database": "test_queries"})
     apply_migrations(settings)
@@ -36,18 +36,16 @@ def empty(clickhouse: Settings) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def tables(empty: Settings) -> Iterator[Settings]:
+def tables(database_of_queries: Settings) -> Iterator[Settings]:
     """The same, emptied after the test."""
-    yield empty
-    with writer_client(empty) as client:
-        for table in ("edits", "fronts", "reverts", "ledger", "dead_letters"):
-            client.command(f"TRUNCATE TABLE {table}")
+    yield database_of_queries
+    empty(database_of_queries)
 
 
 @pytest.fixture(scope="module")
-def reader(empty: Settings) -> Iterator[Client]:
+def reader(database_of_queries: Settings) -> Iterator[Client]:
     """The board's client."""
-    with reader_client(empty) as client:
+    with reader_client(database_of_queries) as client:
         yield client
 
 

@@ -84,11 +84,18 @@ def test_the_themes_give_the_sides_colours_that_the_colour_blind_tell_apart() ->
 def test_people_push_up_and_bots_push_down_in_edits_per_minute() -> None:
     rows = front_rows(front(step=10), step=10).set_index(["side", "time"])
 
-    assert rows.loc[("People", START), "rate"] == 6.0  # one edit in ten seconds
-    assert rows.loc[("People", START), "height"] == 6.0
-    assert rows.loc[("Temporary accounts", START), "height"] == 6.0
-    assert rows.loc[("Bots", START), "height"] == -6.0
-    assert list(rows.groupby("side")["order"].first().sort_values().index) == ["People", "Temporary accounts", "Bots"]
+    spans = {side: tuple(rows.loc[(side, START), ["bottom", "top"]]) for side in SIDES.values()}
+    assert spans == {"People": (0, 6), "Temporary accounts": (6, 12), "Bots": (0, -6)}  # one edit in ten seconds
+    assert set(rows.loc[pd.IndexSlice[:, START], "rate"]) == {6.0}
+
+
+def test_a_side_without_edits_lies_on_the_line() -> None:
+    people = front()[front()["actor"] == "person"]
+
+    rows = front_rows(people, step=10).set_index(["side", "time"])
+
+    assert set(rows.loc["Bots", "top"]) == {0.0}
+    assert list(rows.loc["Temporary accounts", "top"]) == list(rows.loc["People", "top"]) == [6.0, 12.0, 18.0]
 
 
 def test_the_front_shows_no_negative_numbers() -> None:
@@ -96,7 +103,8 @@ def test_the_front_shows_no_negative_numbers() -> None:
 
     assert "abs(" in areas["encoding"]["y"]["axis"]["labelExpr"]
     assert areas["encoding"]["y"]["axis"]["title"] == "edits per minute"
-    assert areas["encoding"]["y"]["stack"] == "zero"
+    assert (areas["encoding"]["y"]["field"], areas["encoding"]["y2"]["field"]) == ("top", "bottom")
+    assert areas["encoding"]["y"]["stack"] is None  # the rows are stacked already
 
 
 def test_the_hair_line_tells_every_side_of_its_moment() -> None:
