@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -202,7 +203,7 @@ def test_hostile_words_are_shown_as_they_are_and_never_as_markup(board: Settings
         assert list(shown.loc[words, ["reverter", "reverted", "comment"]]) == [words, f"{words}2", words]
         assert shown.loc[words, "diff"].startswith("https://en.wikipedia.org/wiki/Special:Diff/")
         assert words not in texts(app)
-    assert shown.loc["Mond", "diff"] is None  # no link to what is no host
+    assert pd.isna(shown.loc["Mond", "diff"])  # no link to what is no host
 
 
 def test_a_hostile_address_is_shown_as_it_is(board: Settings) -> None:
