@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from quixstreams import Application, State
+from quixstreams import Application, State, message_context
 from quixstreams.sinks import BaseSink
 
 from services.common.change import (
@@ -65,8 +65,10 @@ def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[A
         shard, changes, letters = read_message(key, value)
         rows = no_rows()
         rows.dead_letters.extend(dead_letter_row(letter) for letter in letters)
+        context = message_context()
+        seeder.follow(context.partition, context.offset)
         for source, group in groupby(changes, key=lambda change: source_of(change.source_topic)):
-            seeder.ensure_current(state, source, shard)
+            seeder.ensure_current(state, source, shard, context.partition)
             rows.merge(engage_or_refuse(list(group), shard, source, state, seeder, grace))
         return rows
 
@@ -89,7 +91,7 @@ def engage_or_refuse(
         log.exception("a change cannot be processed")
         return no_rows()._replace(dead_letters=[dead_letter_row(_refused(changes[0], "unprocessable", repr(error)))])
     memory.write_back()
-    seeder.note(source, shard, memory.shard.sequence)
+    seeder.note(source, shard)
     return rows
 
 

@@ -1,11 +1,11 @@
 """What the worker remembers, and how it is kept in Quix state: one small record per shard, window and page.
 
 Layout, all under the message key (the shard), msgpack, each source by itself so that a replay of 2024 cannot
-expire the live stream's pages (g: generation, counted up when a shard is seeded anew):
-    s|<source>               ShardState
-    w|<source>|g|<start>     WindowState of an open window
-    p|<source>|g|<page key>  PageState of a page changed within PAGE_MEMORY
-    q|<source>|g|<number>    a chunk of page keys, in the order in which the pages come up for expiry
+expire the live stream's pages (1: LAYOUT; g: generation, counted up when a shard is seeded anew):
+    s1|<source>               ShardState
+    w1|<source>|g|<start>     WindowState of an open window
+    p1|<source>|g|<page key>  PageState of a page changed within PAGE_MEMORY
+    q1|<source>|g|<number>    a chunk of page keys, in the order in which the pages come up for expiry
 
 Expiry is by event time and by ourselves, not by Quix's TTL: that one is swept by the newest event of the whole
 partition, whatever source it came from, and `audit` must be able to say in SQL what the worker still knew.
@@ -19,6 +19,8 @@ import msgspec
 
 from services.common.change import Actor
 
+# Counted up when a record's fields change. State of another layout is not read but seeded anew.
+LAYOUT = 1
 WINDOW = 10  # seconds
 MEMORY = 86_400  # seconds; a revision older than this is unknown to the worker: the three-revert rule's own span
 # Revisions a page remembers, all of the last day on all but the most embattled pages: the three-revert rule asks
@@ -183,7 +185,7 @@ class WorkingSet:
         self._new_pages: list[bytes] = []
         self._expired: list[bytes] = []
         self._used_chunks: list[int] = []
-        stored = state.get_bytes(f"s|{source}")
+        stored = state.get_bytes(f"s{LAYOUT}|{source}")
         self.shard = _unpack_shard(stored) if stored else ShardState()
 
     def is_late(self, window_start: int) -> bool:
@@ -235,7 +237,7 @@ class WorkingSet:
         for key, page in self._pages.items():
             self._state.set_bytes(self._name("p", key.hex()), _pack(page))
         self._queue(self._new_pages)
-        self._state.set_bytes(f"s|{self._source}", _pack(shard))
+        self._state.set_bytes(f"s{LAYOUT}|{self._source}", _pack(shard))
 
     def _queue(self, keys: list[bytes]) -> None:
         shard = self.shard
@@ -280,4 +282,4 @@ class WorkingSet:
             yield shard.first_chunk - 1, chunk
 
     def _name(self, kind: str, name: str | int) -> str:
-        return f"{kind}|{self._source}|{self.shard.generation}|{name}"
+        return f"{kind}{LAYOUT}|{self._source}|{self.shard.generation}|{name}"

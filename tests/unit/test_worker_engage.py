@@ -98,7 +98,7 @@ def test_within_grace_a_late_change_updates_its_window_and_beyond_it_is_marked_l
     outside = feed(memory, change(5))
     assert named(EDITS, outside.edits[0])["late"] is True
     assert outside.fronts == {}
-    assert not [key for key in memory if key.startswith("w|") and key.endswith(str(START))]
+    assert not [key for key in memory if key.startswith("w1|") and key.endswith(str(START))]
 
 
 def test_a_replay_of_old_changes_is_not_late_beside_the_live_stream():
@@ -204,7 +204,7 @@ def test_state_is_bounded_quiet_pages_and_closed_windows_are_forgotten():
         sizes.append(len(memory))
     kept = PAGE_MEMORY // 120
     assert max(sizes) < kept + GRACE // WINDOW + 400
-    pages = {key.split("|")[-1] for key in memory if key.startswith("p|")}
+    pages = {key.split("|")[-1] for key in memory if key.startswith("p1|")}
     assert page_key("enwiki", "Quiet 7").hex() not in pages
     assert page_key("enwiki", busy).hex() in pages
 
