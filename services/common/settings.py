@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     kafka_buffer_changes: int = Field(
         50_000, ge=1_000, description="Changes the producer holds unacknowledged before it stops reading the source."
     )
+    embedded_broker_memory_mb: int = Field(
+        512,
+        ge=64,
+        description="MiB that the embedded broker may hold. It frees nothing by itself, so it is replaced beyond them: "
+        "a pause of some seconds, nothing is lost.",
+    )
 
     # ClickHouse
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse's HTTP interface.")

@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,6 +46,7 @@ class Plan(NamedTuple):
     since: str  # how far back the very first start fills in, such as 1h; empty: not at all
     workers: int
     dashboard: bool
+    broker_memory_mb: int  # MiB that the broker may hold before it is replaced
 
     @property
     def worker_names(self) -> list[str]:
@@ -105,10 +105,11 @@ def parts_of(plan: Plan) -> list[Part]:
             _battlefield("serve-broker"),
             Stage.STORE,
             ready=_beats(plan.data_dir, "broker"),
-            # The embedded broker forgets everything when it ends. Producer and workers then find their places again
-            # from ClickHouse; state that was computed from the forgotten messages would contradict that.
+            # The embedded broker forgets everything when it ends, topics and offsets too. Producer and workers then
+            # find their places again from ClickHouse.
             voids=["migrate", "producer", *plan.worker_names],
-            before_start=lambda: shutil.rmtree(plan.data_dir / "state", ignore_errors=True),
+            # It also frees nothing before it ends. So that a run can stay up for weeks, it is replaced now and then.
+            outgrown=_holds_too_much(plan.data_dir, plan.broker_memory_mb),
         ),
         Part(
             "clickhouse", _battlefield("serve-clickhouse"), Stage.STORE, ready=_answers(plan.ports.clickhouse, "/ping")
@@ -170,6 +171,15 @@ def _beats(data_dir: Path, role: str) -> Callable[[int], bool]:
         return last is not None and last.pid == pid and last.state != "starting"
 
     return ready
+
+
+def _holds_too_much(data_dir: Path, limit_mb: int) -> Callable[[int], str]:
+    def outgrown(pid: int) -> str:
+        last = read_heartbeat(data_dir, "broker")
+        held = last.figures.get("memory_bytes", 0) // 2**20 if last is not None and last.pid == pid else 0
+        return f"holds {held} MiB, {limit_mb} are allowed" if held > limit_mb else ""
+
+    return outgrown
 
 
 def _has_caught_up(data_dir: Path, role: str) -> Callable[[float], bool]:

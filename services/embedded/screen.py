@@ -20,7 +20,7 @@ FRAMES_PER_SECOND = 4
 CATCHING_UP = 60.0  # seconds
 BAR_WIDTH = 40  # characters
 
-_SIGNS = {Phase.READY: "✓", Phase.DONE: "✓", Phase.DOWN: "✗", Phase.WAITING: "·"}
+_SIGNS = {Phase.READY: "✓", Phase.DONE: "✓", Phase.DOWN: "✗", Phase.WAITING: "·", Phase.ENDING: "·"}
 
 
 def figures_line(figures: Figures, *, live: bool) -> str:
@@ -52,6 +52,8 @@ def waiting_line(slot: Slot, slots: Mapping[str, Slot], now: float) -> str:
             return f"{part.name}: starting, {seconds:.0f} s"
         case Phase.DOWN:
             return f"{part.name}: starts again in {max(0.0, slot.retry_at - now):.0f} s"
+        case Phase.ENDING:
+            return f"{part.name}: ends, to start anew"
         case _:
             missing = [name for name in part.needs if not slots[name].is_up]
             return f"{part.name}: waits for {' and '.join(missing)}"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +48,11 @@ class Stage(IntEnum):
 FINISH_BY = {Stage.SOURCE: 0.0, Stage.WORK: 3.5, Stage.STORE: 0.0}
 KILL_AT = {Stage.SOURCE: 3.5, Stage.WORK: 8.0, Stage.STORE: 9.3}
 
+# While a part is replaced: seconds that those it voids may take to work off what reached them, while nothing new
+# comes, and then to end. A broker that is full of what no worker has read yet takes minutes.
+DRAIN_LIMIT = 300.0
+END_LIMIT = 10.0
+
 
 @dataclass(frozen=True)
 class Part:
@@ -62,7 +67,8 @@ class Part:
     one_shot: bool = False  # it is done when it ends with status 0
     # Parts whose work is void once this one has lost what it held: killed at its death, started anew after it.
     voids: Sequence[str] = ()
-    before_start: Callable[[], None] = lambda: None
+    # Why it must be replaced although it works, given its process id; "": it need not. Asked every tick.
+    outgrown: Callable[[int], str] = lambda _pid: ""
     # Whether it has worked off what reached it, judged by what it said after the given time (seconds since 1970).
     idle: Callable[[float], bool] = lambda _since: True
     start_limit: float = 60.0  # seconds to get ready
@@ -76,6 +82,7 @@ class Phase(Enum):
     READY = "ready"
     DONE = "done"
     DOWN = "down"
+    ENDING = "ending"
 
 
 @dataclass
@@ -163,6 +170,7 @@ class Supervisor:
     _guard: Guard | None = field(init=False, default=None)
     _exits: ExitStack = field(init=False, default_factory=ExitStack)
     _logs_checked: float = field(init=False, default=0.0)
+    _replacement: Iterator[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.slots = {part.name: Slot(part) for part in self.parts}
@@ -197,6 +205,7 @@ class Supervisor:
                 self._look_after(slot, slot.process, now)
             if slot.process is None and may_start(slot, self.slots, now):
                 self._start(slot, now)
+        self._replace_outgrown()
         if now - self._logs_checked >= LOG_CHECK:
             self._logs_checked = now
             for name in self.slots:
@@ -211,13 +220,12 @@ class Supervisor:
 
     def _stop_stage(self, stage: Stage, began: float, hurry: Callable[[], bool]) -> None:
         running = [slot for slot in self.slots.values() if slot.part.stage is stage and slot.process is not None]
-        since = time.time()
 
         def wait(done: Callable[[Slot], bool], seconds: float) -> None:
             while not all(map(done, running)) and self.clock() < began + seconds and not hurry():
                 time.sleep(0.02)
 
-        wait(lambda slot: _has_ended(slot) or slot.part.idle(since), FINISH_BY[stage])
+        wait(_has_finished(time.time()), FINISH_BY[stage])
         for slot in running:
             if slot.process is not None:
                 slot.process.terminate()
@@ -231,7 +239,6 @@ class Supervisor:
         part = slot.part
         if any(self.slots[name].process is not None for name in part.voids):
             raise AssertionError(f"{part.name} would start beside parts that hold what it has lost")
-        part.before_start()
         with self.log_of(part.name).open("ab", buffering=0) as log:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: starting {part.name}\n".encode())
             slot.process = spawn(part.command, environment=self.environment, output=log)
@@ -240,6 +247,8 @@ class Supervisor:
         slot.phase, slot.since = Phase.STARTING, now
 
     def _look_after(self, slot: Slot, process: subprocess.Popen[bytes], now: float) -> None:
+        if slot.phase is Phase.ENDING:  # by the replacement, which watches it
+            return
         status = process.poll()
         if status is not None:
             if slot.part.one_shot and status == 0:
@@ -271,6 +280,42 @@ class Supervisor:
         self._kill(slot)  # there is nothing worth flushing in it
         slot.phase, slot.since = Phase.WAITING, now
 
+    def _replace_outgrown(self) -> None:
+        if self._replacement is None:
+            for slot in self.slots.values():
+                if slot.phase is Phase.READY and slot.process and (why := slot.part.outgrown(slot.process.pid)):
+                    self.notice(f"{slot.part.name} {why}; replacing it in order, which loses nothing")
+                    self._replacement = self._replacing(slot)
+                    break
+        elif next(self._replacement, "over") == "over":
+            self._replacement = None
+
+    def _replacing(self, slot: Slot) -> Iterator[None]:
+        """End what the part voids, stage by stage, then the part; all of it then starts by its needs. A step a tick."""
+        voided = [self.slots[name] for name in slot.part.voids]
+
+        def wait(slots: list[Slot], done: Callable[[Slot], bool], seconds: float) -> Iterator[None]:
+            deadline = self.clock() + seconds
+            while not all(map(done, slots)) and self.clock() < deadline and not _has_ended(slot):
+                yield
+
+        slot.phase = Phase.ENDING
+        for other in voided:
+            if other.process is None:  # it is done, or would start again
+                self._void(other, self.clock())
+        for stage in Stage:
+            running = [other for other in voided if other.part.stage is stage and other.process is not None]
+            yield from wait(running, _has_finished(time.time()), DRAIN_LIMIT)
+            for other in running:
+                other.phase = Phase.ENDING
+                if other.process is not None:
+                    other.process.terminate()
+            yield from wait(running, _has_ended, END_LIMIT)
+            for other in running:
+                self._void(other, self.clock())
+        for other in [*voided, slot]:  # one that died by itself may have come back meanwhile
+            self._void(other, self.clock())
+
     def _kill(self, slot: Slot) -> None:
         """The process if it still runs, and whatever it started that is still there."""
         if slot.process is not None:
@@ -290,3 +335,8 @@ class Supervisor:
 
 def _has_ended(slot: Slot) -> bool:
     return slot.process is None or slot.process.poll() is not None
+
+
+def _has_finished(since: float) -> Callable[[Slot], bool]:
+    """Whether a part has ended, or worked off what reached it, by what it said after `since`."""
+    return lambda slot: _has_ended(slot) or slot.part.idle(since)

@@ -177,6 +177,7 @@ def command(
             since=fill_in(playing, play, since if since is not None else settings.eventstreams_since or DEFAULT_SINCE),
             workers=workers,
             dashboard=dashboard,
+            broker_memory_mb=settings.embedded_broker_memory_mb,
         )
         check_since(plan.since)
         prepare_data_dir(plan.data_dir)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from services.common.heartbeat import beat
 from services.common.settings import PROJECT_ROOT, Settings
 from services.embedded.checks import (
     CannotStart,
@@ -36,7 +37,7 @@ def settings_with(**values: object) -> Settings:
 
 
 def plan_of(source: Source, tmp_path: Path, **values: object) -> Plan:
-    plan = Plan(source, tmp_path, PORTS, Play(), since="1h", workers=1, dashboard=True)
+    plan = Plan(source, tmp_path, PORTS, Play(), since="1h", workers=1, dashboard=True, broker_memory_mb=512)
     return plan._replace(**values)  # type: ignore[arg-type]
 
 
@@ -234,11 +235,14 @@ def test_the_parts_of_a_live_run_without_a_board(tmp_path: Path) -> None:
     assert names == ["broker", "clickhouse", "migrate", "worker-1", "producer"]
 
 
-def test_a_new_broker_starts_with_no_worker_state(tmp_path: Path) -> None:
-    (tmp_path / "state" / "worker-1").mkdir(parents=True)
+def test_a_broker_that_holds_too_much_is_replaced(tmp_path: Path) -> None:
     broker = next(part for part in parts_of(plan_of(WAR_GAME, tmp_path)) if part.name == "broker")
-    broker.before_start()
-    assert not (tmp_path / "state").exists()
+    assert broker.outgrown(os.getpid()) == ""
+    beat(tmp_path, "broker", "running", {"memory_bytes": 512 * 2**20})
+    assert broker.outgrown(os.getpid()) == ""
+    beat(tmp_path, "broker", "running", {"memory_bytes": 514 * 2**20})
+    assert broker.outgrown(os.getpid()) == "holds 514 MiB, 512 are allowed"
+    assert broker.outgrown(os.getpid() + 1) == "", "the beat is an earlier broker's"
 
 
 def test_children_see_the_embedded_addresses_alone(tmp_path: Path) -> None:

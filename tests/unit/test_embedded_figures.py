@@ -33,7 +33,7 @@ ACCOUNT = Account(
 def meter(tmp_path: Path) -> Meter:
     plan = Plan(
         Source("recording", "replay-x", recording=tmp_path / "x.jsonl"), tmp_path, Ports(1, 2, 3, 4), Play("max"),
-        since="", workers=2, dashboard=False,
+        since="", workers=2, dashboard=False, broker_memory_mb=512,
     )  # fmt: skip
     return Meter(plan, Settings(_env_file=None), finite=True)  # type: ignore[call-arg]
 

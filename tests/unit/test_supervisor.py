@@ -189,34 +189,69 @@ def test_a_part_that_does_not_get_ready_counts_as_failed(tmp_path: Path) -> None
     assert notices == ["worker was not ready within 0 s; starting it again in 0.5 s"]
 
 
-def test_what_hangs_on_a_lost_part_is_started_anew_after_it(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    running_at_wipe: list[list[str]] = []
-
-    def wipe() -> None:
-        running_at_wipe.append([name for name, slot in supervisor.slots.items() if slot.process])
-        state.unlink(missing_ok=True)
-
-    supervisor, notices = supervise(
-        tmp_path,
-        Part("broker", SLEEP, Stage.STORE, voids=["migrate", "worker"], before_start=wipe),
+def broker_and_what_hangs_on_it(tmp_path: Path, **options: object) -> list[Part]:
+    return [
+        polite_part(tmp_path, "broker", Stage.STORE, voids=["migrate", "producer", "worker"], **options),
         Part("migrate", [sys.executable, "-S", "-c", ""], Stage.STORE, needs=["broker"], one_shot=True),
-        Part("worker", SLEEP, Stage.WORK, needs=["migrate"]),
+        polite_part(tmp_path, "worker", Stage.WORK, needs=["migrate"], idle=lambda _: (tmp_path / "idle").exists()),
+        polite_part(tmp_path, "producer", Stage.SOURCE, needs=["migrate", "worker"]),
         Part("dashboard", SLEEP, Stage.SOURCE),
-    )
+    ]
+
+
+def test_what_hangs_on_a_lost_part_is_started_anew_after_it(tmp_path: Path) -> None:
+    supervisor, notices = supervise(tmp_path, *broker_and_what_hangs_on_it(tmp_path))
     with supervisor:
         tick_until(supervisor, lambda: supervisor.all_up)
-        state.touch()
-        before = {name: pid_of(supervisor, name) for name in ("worker", "dashboard")}
+        before = {name: pid_of(supervisor, name) for name in ("worker", "producer", "dashboard")}
         os.kill(pid_of(supervisor, "broker"), signal.SIGKILL)
         tick_until(supervisor, lambda: not is_alive(before["worker"]))
         assert supervisor.slots["migrate"].phase is Phase.WAITING
         tick_until(supervisor, lambda: supervisor.all_up)
         assert pid_of(supervisor, "worker") != before["worker"]
+        assert pid_of(supervisor, "producer") != before["producer"]
         assert pid_of(supervisor, "dashboard") == before["dashboard"]
-    assert running_at_wipe == [[], ["dashboard"]]
-    assert not state.exists()
+    assert not (tmp_path / "ended").exists(), "there was nothing worth finishing"
     assert len(notices) == 1
+
+
+def test_an_outgrown_part_is_replaced_after_what_hangs_on_it_has_finished(tmp_path: Path) -> None:
+    outgrown = {0}
+
+    def why(pid: int) -> str:
+        return "is full" if pid in outgrown else ""
+
+    supervisor, notices = supervise(tmp_path, *broker_and_what_hangs_on_it(tmp_path, outgrown=why))
+    with supervisor:
+        tick_until(supervisor, lambda: supervisor.all_up)
+        names = ("broker", "worker", "producer", "dashboard")
+        before = {name: pid_of(supervisor, name) for name in names}
+        outgrown.add(before["broker"])
+        tick_until(supervisor, lambda: supervisor.slots["producer"].process is None)
+        for _ in range(20):
+            supervisor.tick()
+        assert is_alive(before["worker"]), "it has not worked off what reached it"
+        assert supervisor.slots["producer"].process is None, "it would go on filling"
+        (tmp_path / "idle").touch()
+        tick_until(supervisor, lambda: supervisor.all_up and pid_of(supervisor, "broker") != before["broker"])
+        after = {name: pid_of(supervisor, name) for name in names}
+        assert {name for name in names if after[name] == before[name]} == {"dashboard"}
+        assert all(slot.failures == 0 for slot in supervisor.slots.values())
+    assert (tmp_path / "ended").read_text().split() == ["producer", "worker"]
+    assert notices == ["broker is full; replacing it in order, which loses nothing"]
+
+
+def test_an_outgrown_part_that_dies_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
+    outgrown = {0}
+    parts = broker_and_what_hangs_on_it(tmp_path, outgrown=lambda pid: "is full" if pid in outgrown else "")
+    supervisor, _ = supervise(tmp_path, *parts)
+    with supervisor:
+        tick_until(supervisor, lambda: supervisor.all_up)
+        broker, worker = pid_of(supervisor, "broker"), pid_of(supervisor, "worker")
+        outgrown.add(broker)
+        tick_until(supervisor, lambda: supervisor.slots["producer"].process is None)
+        os.kill(broker, signal.SIGKILL)
+        tick_until(supervisor, lambda: supervisor.all_up and pid_of(supervisor, "worker") != worker, 5)
 
 
 def test_parts_end_in_order_source_first(tmp_path: Path) -> None:
