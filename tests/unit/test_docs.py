@@ -83,7 +83,7 @@ def reasons_in_code() -> set[str]:
     for path in [*(ROOT / "services" / "producer").glob("*.py"), *(ROOT / "services" / "worker").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if node.func.id in ("dead_letter", "_refuse", "Unreadable"):
+                if node.func.id in ("dead_letter", "_refuse", "_refused", "Unreadable"):
                     found |= set().union(
                         *(words(argument) for argument in node.args if isinstance(argument, ast.Constant))
                     )
