@@ -4,18 +4,20 @@ One engine per process and data directory; each statement gets a connection of i
 means that no setting, database or temporary table of one request is there in the next.
 """
 
+import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO, Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from services.embedded.errors import Code, QueryError, from_engine
+from services.embedded.statements import Insert
 
 MIB = 1024**2
 CACHE = 32 * MIB  # of marks, of indexes and of compiled expressions each; a laptop's tables have marks of some MiB
-INSERT_PIECE = 4 * MIB  # what is copied into the engine at once
 
 # The engine's defaults are a server's: 5 GiB of marks, 16 threads that merge. `{memory}` is in bytes.
 _SERVER_CONFIG = """<clickhouse>
@@ -119,8 +121,9 @@ class Result(NamedTuple):
 class Connection:
     """One connection to the engine; not for two threads at once. Every method raises QueryError."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, codes: Mapping[str, int]) -> None:
         self._raw = raw
+        self._codes = codes
 
     def close(self) -> None:
         """Give it back; a result that is still being read is cancelled."""
@@ -144,7 +147,7 @@ class Connection:
             raise QueryError(Code.SYNTAX_ERROR, "Syntax error: this is not one statement that the engine knows.")
         return kind
 
-    def run(self, sql: bytes, default_format: str, parameters: Mapping[str, str]) -> Result:
+    def run(self, sql: bytes, default_format: str, parameters: Mapping[str, str] | None = None) -> Result:
         """Run a statement to its end."""
         raw = self._run(sql, parameters, default_format)
         body = raw.get_memview().view() if raw.size() else memoryview(b"")
@@ -169,26 +172,29 @@ class Connection:
                 for block in blocks:
                     yield block.bytes()
         except RuntimeError as error:
-            raise from_engine(str(error)) from None
+            raise from_engine(str(error), self._codes) from None
 
-    def insert(self, statement: bytes, data_format: str, data: memoryview) -> Summary:
-        """Insert rows given in a format; all of them or, where one cannot be read, none of the last block."""
+    def insert(self, insert: Insert, folder: Path) -> Summary:
+        """Insert rows given in a format; where one of them cannot be read, none is stored.
+
+        They go through a file in `folder`, since chDB reads binary data from files only. Its own streaming insert
+        must not be used: it reports success where rows could not be stored, on a full disk for instance.
+        """
         try:
-            with self._raw.send_insert(statement.decode(), data_format) as rows:
-                for begin in range(0, len(data), INSERT_PIECE):
-                    rows.append(data[begin : begin + INSERT_PIECE])
-                done = rows.finish()
-        except RuntimeError as error:
-            raise from_engine(str(error)) from None
-        return Summary(
-            written_rows=done.rows_written, written_bytes=done.bytes_written, elapsed_ns=int(done.elapsed * 1e9)
-        )
+            with NamedTemporaryFile(dir=folder, buffering=0) as file:
+                rest = insert.data
+                while rest:
+                    rest = rest[file.write(rest) :]
+                source = f" FROM INFILE {_quoted(file.name, chr(39))} COMPRESSION 'none' ".encode()
+                return self.run(insert.target + source + insert.settings + b" FORMAT " + insert.format, "TSV").summary
+        except OSError as error:
+            raise QueryError(Code.NOT_ENOUGH_SPACE, f"Cannot write the inserted rows: {error.strerror}.") from error
 
     def _run(self, sql: str | bytes, parameters: Mapping[str, str] | None = None, default_format: str = "TSV") -> Any:
         try:
             return self._raw.query(sql, default_format, params=dict(parameters or {}))
         except RuntimeError as error:
-            raise from_engine(str(error)) from None
+            raise from_engine(str(error), self._codes) from None
 
 
 class Engine:
@@ -198,22 +204,27 @@ class Engine:
         chdb = import_chdb()
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder / "lock")
+        self.incoming = folder / "incoming"  # rows on their way in; what a kill left there was never acknowledged
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        self.incoming.mkdir()
         config = folder / "config.xml"
         users = folder / "users.xml"
         users.write_text(_USERS_CONFIG)
         config.write_text(_SERVER_CONFIG.format(users=escape(str(users)), memory=memory, cache=CACHE))
-        self._path = str(folder / "engine")
         # file() reads any file of the machine in a local engine, and no grant holds it back
         chdb.create_function("file", _refuse_file, ["String"], "String")
+        self._connect = chdb.connect
+        self._path = str(folder / "engine")
+        self._codes: dict[str, int] = {}
         try:
             # stays open: the engine ends with its last connection
-            self._keeper = Connection(chdb.connect(f"{self._path}?config-file={config}"))
+            self._keeper = Connection(chdb.connect(f"{self._path}?config-file={config}"), self._codes)
         except RuntimeError as error:
-            raise from_engine(str(error)) from None
-        self._connect = chdb.connect
-        self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {_quoted(database, '`')}".encode(), "TSV", {})
+            raise from_engine(str(error), {}) from None
+        self._codes.update(_error_codes(self._keeper))
+        self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {_quoted(database, '`')}".encode(), "TSV")
         self.database = database
-        self.version = bytes(self._keeper.run(b"SELECT version()", "TSV", {}).body).decode().strip()
+        self.version = bytes(self._keeper.run(b"SELECT version()", "TSV").body).decode().strip()
 
     @contextmanager
     def connection(self, settings: Mapping[str, str] | None = None) -> Iterator[Connection]:
@@ -224,7 +235,7 @@ class Engine:
         """
         options = {"database": self.database, **(settings or {})}
         raw = self._connect(f"{self._path}?" + "&".join(f"{name}={value}" for name, value in options.items()))
-        connection = Connection(raw)
+        connection = Connection(raw, self._codes)
         try:
             yield connection
         finally:
@@ -232,7 +243,7 @@ class Engine:
 
     def cancel_statements(self) -> None:
         """Have every running statement end with an error, soon."""
-        self._keeper.run(b"KILL QUERY WHERE 1 ASYNC", "TSV", {})
+        self._keeper.run(b"KILL QUERY WHERE 1 ASYNC", "TSV")
 
     def close(self) -> None:
         """End the engine: merges stop, and every file is closed. All other connections must be closed before."""
@@ -245,6 +256,12 @@ def escape_parameter(value: str) -> str:
     for character, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\0", "\\0")):
         value = value.replace(character, escaped)
     return value
+
+
+def _error_codes(connection: Connection) -> dict[str, int]:
+    sql = b"SELECT errorCodeToName(toInt32(number)) AS name, number FROM numbers(2000) WHERE name != ''"
+    lines = bytes(connection.run(sql, "TSV").body).decode().splitlines()
+    return {name: int(code) for name, code in (line.split("\t") for line in lines)}
 
 
 def _quoted(text: str, quote: str) -> str:

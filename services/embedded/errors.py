@@ -1,6 +1,7 @@
 """ClickHouse's errors as its HTTP interface tells them: a code, a text, and an HTTP status."""
 
 import re
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -10,10 +11,12 @@ class Code(IntEnum):
     BAD_ARGUMENTS = 36
     NOT_IMPLEMENTED = 48
     SYNTAX_ERROR = 62
+    UNKNOWN_TYPE_OF_QUERY = 78
     UNKNOWN_COMPRESSION_METHOD = 89
     READONLY = 164
     TOO_MANY_SIMULTANEOUS_QUERIES = 202
     QUERY_IS_TOO_LARGE = 229
+    NOT_ENOUGH_SPACE = 243
     CANNOT_DECOMPRESS = 271
     INTO_OUTFILE_NOT_ALLOWED = 358
     SESSION_NOT_FOUND = 372
@@ -41,7 +44,7 @@ _STATUS = {
     **dict.fromkeys([76, 209, 439], 503),
 }
 _ENGINE_ERROR = re.compile(r"Code: (\d+)\. DB::\w*Exception: (.*)", re.DOTALL)
-_NAME_AT_END = re.compile(r"\([A-Z][A-Z_0-9]+\)\s*(\(version [^)]*\)\s*)?$")
+_NAME_AT_END = re.compile(r"\(([A-Z][A-Z_0-9]+)\)[.\s]*(?:\(version [^)]*\)[.\s]*)?$")
 
 
 class QueryError(Exception):
@@ -65,11 +68,13 @@ class QueryError(Exception):
         return f"Code: {self.code}. DB::Exception: {self.message.strip()}{name}{about}\n"
 
 
-def from_engine(text: str) -> QueryError:
-    """The error that chDB reports as text alone: `Code: N. DB::Exception: ...`, at times with words before it."""
+def from_engine(text: str, codes: Mapping[str, int]) -> QueryError:
+    """The error that chDB reports as text alone: `Code: N. DB::Exception: ...`, at times with words before it, at
+    times only as `... (NAME)`. `codes` are the engine's, by name."""
     match = _ENGINE_ERROR.search(text)
     if match is None:
-        return QueryError(Code.UNKNOWN_EXCEPTION, text)
+        name = _NAME_AT_END.search(text)
+        return QueryError(codes.get(name[1], Code.UNKNOWN_EXCEPTION) if name else Code.UNKNOWN_EXCEPTION, text)
     if int(match[1]) == Code.PY_EXCEPTION_OCCURED:
         # The one Python function in the engine is the one that stands in for file(), see engine.py. Its error
         # carries a Python stack that is nobody's business.

@@ -10,7 +10,7 @@ from services.embedded.engine import Connection, Engine, Kind, Result, Summary
 from services.embedded.errors import Code, QueryError
 from services.embedded.parameters import Parameters
 from services.embedded.sessions import Sessions
-from services.embedded.statements import has_outfile, is_select, output_format, split_insert
+from services.embedded.statements import is_select, names_file, output_format, split_insert
 
 DEFAULT_FORMAT = "TabSeparated"
 PIECE = 1024 * 1024  # bytes of a result handed on at once
@@ -61,11 +61,11 @@ class Runner:
             connection = self._connection(call, resources)
             insert = split_insert(call.sql)
             if insert:
-                permit(call, Kind.WRITE)
-                summary = connection.insert(insert.statement, insert.format, insert.data)
+                permit(call, Kind.WRITE, insert.target)  # without the data, which may say anything
+                summary = connection.insert(insert, self._engine.incoming)
                 return Answer(iter(()), summary, "", inserted=True)
             kind = connection.kind(call.sql)
-            permit(call, kind)
+            permit(call, kind, call.sql)
             answer = _execute(connection, call, kind, resources)
             if answer.running:
                 answer.running = resources.pop_all()  # from here on the answer's close() gives it back
@@ -96,12 +96,15 @@ class Runner:
         return connection
 
 
-def permit(call: Call, kind: Kind) -> None:
+def permit(call: Call, kind: Kind, statement: bytes) -> None:
     """Refuse what the account or the method does not allow. Raises QueryError."""
-    if kind is Kind.CONTROL and has_outfile(call.sql):
-        raise QueryError(Code.INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed")
     if kind is Kind.READ:
         return
+    named = names_file(statement)
+    if named == b"OUTFILE":
+        raise QueryError(Code.INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed")
+    if named == b"INFILE":
+        raise QueryError(Code.UNKNOWN_TYPE_OF_QUERY, "Query has infile and was sent directly to the server")
     if call.account is Account.READER:
         raise QueryError(
             Code.READONLY,

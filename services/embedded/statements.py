@@ -23,6 +23,8 @@ _TOKEN = re.compile(
 # after these words an INSERT has no FORMAT with data: they are rows as SQL text, or another query's result
 _NO_DATA = {b"VALUES", b"SELECT", b"WITH", b"WATCH"}
 
+_FILES = {(b"INTO", b"OUTFILE"), (b"FROM", b"INFILE")}
+
 
 class Token(NamedTuple):
     """One word, quoted text or sign; `word` is in capitals, and empty for the others."""
@@ -35,8 +37,9 @@ class Token(NamedTuple):
 class Insert(NamedTuple):
     """An INSERT whose rows follow it in some format."""
 
-    statement: bytes  # up to FORMAT, left out
-    format: str
+    target: bytes  # INSERT INTO table (columns)
+    settings: bytes  # its SETTINGS clause, or nothing
+    format: bytes
     data: memoryview
 
 
@@ -55,17 +58,27 @@ def split_insert(sql: bytes) -> Insert | None:
         return None
     depth = 0
     before = b"INSERT"
+    settings: int | None = None
     for token in scan:
         sign = sql[token.start : token.end]
         depth += (sign == b"(") - (sign == b")")
-        if depth == 0 and token.word in _NO_DATA:
-            return None
-        if depth == 0 and token.word == b"FORMAT" and before not in (b"INTO", b"TABLE", b"."):
-            name = next(scan, None)
-            if name is None or not name.word:
+        named = before in (b"INTO", b"TABLE", b".")  # a table may well be called format
+        if depth == 0 and not named:
+            if token.word in _NO_DATA:
                 return None
-            begin = _data_begin(sql, name.end)
-            return Insert(sql[: token.start], sql[name.start : name.end].decode(), memoryview(sql)[begin:])
+            if token.word == b"SETTINGS":
+                settings = token.start
+            if token.word == b"FORMAT":
+                name = next(scan, None)
+                if name is None or not name.word:
+                    return None
+                end = token.start if settings is None else settings
+                return Insert(
+                    target=sql[:end].strip(),
+                    settings=sql[end : token.start].strip(),
+                    format=sql[name.start : name.end],
+                    data=memoryview(sql)[_data_begin(sql, name.end) :],
+                )
         before = token.word or sign
     return None
 
@@ -76,10 +89,10 @@ def is_select(sql: bytes) -> bool:
     return first in (b"SELECT", b"WITH")
 
 
-def has_outfile(sql: bytes) -> bool:
-    """Whether a statement would write its result into a file: INTO OUTFILE, which a local engine carries out."""
-    words = [token.word for token in tokens(sql)]
-    return any(pair == (b"INTO", b"OUTFILE") for pair in pairwise(words))
+def names_file(sql: bytes) -> bytes | None:
+    """INFILE or OUTFILE, where a statement has one: a local engine would read or write that file."""
+    pairs = pairwise(token.word for token in tokens(sql))
+    return next((pair[1] for pair in pairs if pair in _FILES), None)
 
 
 def _data_begin(sql: bytes, position: int) -> int:

@@ -167,6 +167,25 @@ def test_inserts_in_other_formats(writer, http, database):
     assert writer.query("SELECT n, text FROM lines ORDER BY n").result_rows == list(enumerate("abcdefg", start=1))
 
 
+def test_data_may_say_anything(writer, http, database):
+    writer.command("CREATE TABLE said (text String) ENGINE = MergeTree ORDER BY text")
+    lines = [
+        "FROM INFILE 'x'",
+        "SELECT 1 INTO OUTFILE 'x'",
+        "; DROP TABLE said;",
+        "FORMAT CSV",
+        "",
+        "'",
+        "SETTINGS x = 1",
+    ]
+    body = "INSERT INTO said FORMAT LineAsString\n" + "\n".join(lines) + "\n"
+    assert http(body=body.encode(), writer=True, database=database.clickhouse_database).status == 200
+    writer.insert("said", [lines], column_oriented=True)
+    assert writer.query("SELECT text, count() FROM said GROUP BY text ORDER BY text").result_rows == [
+        (line, 2) for line in sorted(lines)
+    ]
+
+
 def test_a_bad_row_is_refused_with_its_code_and_nothing_of_it_stays(writer, http, database):
     writer.command("CREATE TABLE strict (n UInt64) ENGINE = MergeTree ORDER BY n")
     reply = http(

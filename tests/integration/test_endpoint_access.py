@@ -73,6 +73,7 @@ FORBIDDEN = [
     "SELECT * FROM eval('SELECT 1')",
     "SELECT 1 INTO OUTFILE '{outside}.out'",
     "SELECT 1 INTO/**/OUTFILE '{outside}.out' FORMAT CSV",
+    "INSERT INTO dead_letters (raw) FROM INFILE '{outside}' FORMAT LineAsString",
     "INSERT INTO FUNCTION file('{outside}.out', 'CSV') SELECT 1",
     # other machines
     "SELECT * FROM url('http://127.0.0.1:{port}/ping', 'LineAsString')",
@@ -178,6 +179,8 @@ def test_not_even_the_writer_reaches_files_and_other_machines(http, outside):
         f"CREATE TABLE leak (x String) ENGINE = File(LineAsString, '{outside}')",
         f"SELECT * FROM url('http://127.0.0.1:{http.port}/ping', 'LineAsString')",
         f"SELECT 1 INTO OUTFILE '{outside}.out'",
+        f"INSERT INTO dead_letters (raw) FROM INFILE '{outside}' FORMAT LineAsString",
+        f"INSERT INTO dead_letters (raw) FROM INFILE '{outside}'",
         "SYSTEM SHUTDOWN",
     ]:
         reply = http(body=sql.encode(), writer=True)

@@ -1,5 +1,6 @@
 """The embedded endpoint's start and end: by SIGTERM, by kill -9, by what is missing or taken."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from urllib3.exceptions import HTTPError
 
 from services.common.clickhouse import reader_client, writer_client, writer_password_path
@@ -97,6 +98,41 @@ def test_sigterm_cancels_what_does_not_end(running):
         assert running.stop() == 0
         assert time.monotonic() - begin < 8
         assert endless.result().code == "394"  # QUERY_WAS_CANCELLED
+
+
+def test_what_a_kill_leaves_of_an_insert_goes_at_the_next_start(running):
+    running.stop()
+    left = running.settings.data_dir / "clickhouse" / "incoming" / "tmpleft"
+    left.write_bytes(b"x")
+    running.start()
+    assert not left.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can make a small disk")
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
+def test_a_full_disk_is_an_error_and_nothing_acknowledged_is_lost(clickhouse_factory, tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], check=False)
+    if mounted.returncode:
+        pytest.skip("no small disk can be mounted here")
+    endpoint = clickhouse_factory(tmp_path)
+    acknowledged, error = 0, None
+    try:
+        with writer_client(endpoint.settings, query_retries=0) as client:
+            client.command("CREATE TABLE acknowledged (n UInt64, text String) ENGINE = MergeTree ORDER BY n")
+            while acknowledged < 200 and not error:
+                texts = [os.urandom(200).hex() for _ in range(1000)]
+                try:
+                    client.insert("acknowledged", [[acknowledged] * 1000, texts], column_oriented=True)
+                    acknowledged += 1
+                except DatabaseError as caught:
+                    error = str(caught)
+        assert error
+        assert "code: 243" in error  # NOT_ENOUGH_SPACE
+        assert acknowledged > 0
+        assert rows(endpoint)[:2] == (1000 * acknowledged, acknowledged)
+    finally:
+        endpoint.stop()
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_the_heartbeat_counts(running):

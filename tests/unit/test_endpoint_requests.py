@@ -11,7 +11,7 @@ from services.embedded.endpoint import exception_notice, summary_header
 from services.embedded.engine import Summary, escape_parameter
 from services.embedded.errors import QueryError, from_engine
 from services.embedded.parameters import Session, parse_parameters
-from services.embedded.statements import has_outfile, is_select, output_format, split_insert
+from services.embedded.statements import is_select, names_file, output_format, split_insert
 
 
 def code_of(call, *arguments):
@@ -51,32 +51,34 @@ def test_faulty_parameters_have_clickhouses_codes():
 
 
 @pytest.mark.parametrize(
-    ("sql", "statement", "data_format", "data"),
+    ("sql", "target", "settings", "data_format", "data"),
     [
-        (b"INSERT INTO t FORMAT Native\n\x00\n1", b"INSERT INTO t ", "Native", b"\x00\n1"),
-        (b"insert into t (a, format) format TSV \t\r\n1\t2", b"insert into t (a, format) ", "TSV", b"1\t2"),
-        (b"INSERT INTO format FORMAT CSV\n1", b"INSERT INTO format ", "CSV", b"1"),
-        (b"INSERT INTO db.format FORMAT CSV\n1", b"INSERT INTO db.format ", "CSV", b"1"),
+        (b"INSERT INTO t FORMAT Native\n\x00\n1", b"INSERT INTO t", b"", b"Native", b"\x00\n1"),
+        (b"insert into t (a, format) format TSV \t\r\n1\t2", b"insert into t (a, format)", b"", b"TSV", b"1\t2"),
+        (b"INSERT INTO format FORMAT CSV\n1", b"INSERT INTO format", b"", b"CSV", b"1"),
+        (b"INSERT INTO db.format FORMAT CSV\n1", b"INSERT INTO db.format", b"", b"CSV", b"1"),
         (
-            b"/* FORMAT x */ INSERT INTO `FORMAT x` FORMAT CSV\n1",
-            b"/* FORMAT x */ INSERT INTO `FORMAT x` ",
-            "CSV",
-            b"1",
+            b"/* FORMAT x */ INSERT INTO `FORMAT y` FORMAT CSV\n",
+            b"/* FORMAT x */ INSERT INTO `FORMAT y`",
+            b"",
+            b"CSV",
+            b"",
         ),
         (
-            b"INSERT INTO t SETTINGS async_insert=0 FORMAT JSONEachRow {}",
-            b"INSERT INTO t SETTINGS async_insert=0 ",
-            "JSONEachRow",
+            b"INSERT INTO t SETTINGS a=0, b=1 FORMAT JSONEachRow {}",
+            b"INSERT INTO t",
+            b"SETTINGS a=0, b=1",
+            b"JSONEachRow",
             b"{}",
         ),
-        (b"INSERT INTO t FORMAT TSV", b"INSERT INTO t ", "TSV", b""),
-        (b"INSERT INTO t FORMAT TSV\n\n1", b"INSERT INTO t ", "TSV", b"\n1"),
+        (b"INSERT INTO settings FORMAT TSV", b"INSERT INTO settings", b"", b"TSV", b""),
+        (b"INSERT INTO t FORMAT TSV\n\n1", b"INSERT INTO t", b"", b"TSV", b"\n1"),
     ],
 )
-def test_data_begin_after_the_format(sql, statement, data_format, data):
+def test_data_begin_after_the_format(sql, target, settings, data_format, data):
     insert = split_insert(sql)
     assert insert is not None
-    assert (insert.statement, insert.format, bytes(insert.data)) == (statement, data_format, data)
+    assert (insert.target, insert.settings, insert.format, bytes(insert.data)) == (target, settings, data_format, data)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +120,10 @@ def test_a_select_is_known_by_its_first_word():
     assert not any(map(is_select, [b"", b"SHOW TABLES", b"EXPLAIN SELECT 1", b"DESCRIBE (SELECT 1)"]))
 
 
-def test_into_outfile_is_seen_where_it_is_one():
-    assert has_outfile(b"SELECT 1 INTO/**/outfile 'x'")
-    assert not has_outfile(b"SELECT 'INTO OUTFILE'")
+def test_files_are_seen_where_a_statement_names_them():
+    assert names_file(b"SELECT 1 INTO/**/outfile 'x'") == b"OUTFILE"
+    assert names_file(b"INSERT INTO t FROM INFILE 'x'") == b"INFILE"
+    assert names_file(b"SELECT 'INTO OUTFILE', outfile FROM `INFILE`") is None
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -173,11 +176,18 @@ def test_the_answers_encoding_is_one_that_the_client_takes(accepted, expected):
 
 
 def test_engine_errors_keep_code_and_text():
-    error = from_engine("Streaming query failed: Code: 60. DB::Exception: Unknown table x. (UNKNOWN_TABLE)")
+    error = from_engine("Streaming query failed: Code: 60. DB::Exception: Unknown table x. (UNKNOWN_TABLE)", {})
     assert (error.code, error.status) == (60, 404)
     assert error.text("26.9") == "Code: 60. DB::Exception: Unknown table x. (UNKNOWN_TABLE) (version 26.9 (chDB))\n"
-    assert from_engine("nothing known").code == 1002
-    assert from_engine("Code: 800. DB::Exception: Python ... At: /home/me/x.py").text("1").count("/home") == 0
+    assert from_engine("nothing known", {}).code == 1002
+    assert from_engine("Code: 800. DB::Exception: Python ... At: /home/me/x.py", {}).text("1").count("/home") == 0
+
+
+def test_errors_that_come_without_a_code_are_known_by_name():
+    error = from_engine("Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)", {"NOT_ENOUGH_SPACE": 243})
+    assert error.code == 243
+    assert error.text("1").endswith("not enough space. (NOT_ENOUGH_SPACE) (version 1 (chDB))\n")
+    assert from_engine("(NEVER_HEARD_OF)", {}).code == 1002
 
 
 @pytest.mark.parametrize(
