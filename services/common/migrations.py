@@ -1,5 +1,7 @@
 """Numbered migrations of ClickHouse: `clickhouse/migrations/NNNN_name.sql`, each applied once, in order.
 
+After them the retention of the settings is applied, at each run.
+
 A file is a list of statements that end in `;` at a line's end. Each statement must bear being run again
 (`IF NOT EXISTS`): ClickHouse has no transactions over DDL, so a migration that was cut short runs again whole.
 """
@@ -18,6 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from services.common.clickhouse import writer_client
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
+from services.common.retention import apply_retention
 from services.common.settings import PROJECT_ROOT, Settings, get_settings
 
 MIGRATIONS = PROJECT_ROOT / "clickhouse" / "migrations"
@@ -73,6 +76,8 @@ def apply_migrations(settings: Settings, migrations: list[Migration] | None = No
             for statement in migration.statements:
                 client.command(statement)
             client.insert("schema_migrations", [[migration.number, migration.name]], ["number", "name"])
+        for table, days in apply_retention(client, settings).items():
+            log.info("retention", table=table, days=days)
         return [migration.number for migration in todo]
 
 

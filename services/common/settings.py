@@ -85,6 +85,21 @@ class Settings(BaseSettings):
         1000, ge=300, description="MiB that the embedded ClickHouse may use for queries, merges and caches."
     )
 
+    # Retention
+    retention_raw_days: int = Field(
+        30,
+        ge=3,
+        le=3_650,
+        description="Days that edits, ten-second windows, dead letters and the ledger are kept after they were stored; "
+        "`battlefield migrate` applies it. Three at least: a worker that starts anew needs the last one.",
+    )
+    retention_long_days: int = Field(
+        730,
+        ge=3,
+        le=36_500,
+        description="The same for reverts, battles, alerts, hourly and daily figures.",
+    )
+
     # Worker
     worker_group: str = Field("battlefield-worker", description="The consumer group that workers share.")
     worker_commit_interval: float = Field(

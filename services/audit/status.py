@@ -1,0 +1,148 @@
+"""How each part is: from its heartbeat, and by asking ClickHouse and the broker, never longer than LIMIT seconds."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from services.common.clickhouse import reader_client
+from services.common.health_command import examine
+from services.common.heartbeat import STALE_AFTER, Heartbeat, read_heartbeat
+from services.common.kafka import kafka_config
+from services.common.queries import run_query
+from services.common.settings import Settings
+
+LIMIT = 4.0  # seconds that ClickHouse and the broker get to answer, both at once
+TIMEOUT = 3  # seconds, of their clients
+
+
+class Part(msgspec.Struct):
+    """One part: a process with a heartbeat, or a server that was asked."""
+
+    name: str
+    well: bool
+    state: str  # or what is wrong with it
+    age: float | None = None  # seconds since its heartbeat
+    rate: float | None = None  # changes/s
+    lag_s: float | None = None  # producer: seconds from the newest change read to now
+    lag: dict[str, int] = {}  # worker: messages behind, by partition of wiki.edits
+    position: dict[str, int] = {}  # producer: newest source offset read, by topic/partition
+    figures: dict[str, Any] = {}  # all that the part tells of itself
+    last_error: str = ""
+
+
+class Status(msgspec.Struct):
+    """Everything that is known now."""
+
+    data_dir: str
+    parts: list[Part]
+    freshness_s: float | None = None  # from the newest event stored to now; None: nothing is stored, or not live
+
+    @property
+    def well(self) -> bool:
+        """Whether all is well."""
+        return all(part.well for part in self.parts)
+
+
+def find_data_dir(data_dir: Path) -> Path:
+    """Where the heartbeats are: `data_dir`, or the run below it that gave the last sign of life.
+
+    `battlefield up` keeps a directory for each kind of source below DATA_DIR.
+    """
+    candidates = [data_dir, *sorted(path.parent for path in data_dir.glob("*/heartbeats"))]
+    return max(candidates, key=lambda folder: max((beat.at for beat in _heartbeats(folder)), default=0.0))
+
+
+def status(settings: Settings) -> Status:
+    """Ask all parts at once. Raises nothing: what fails is what it tells."""
+    asked = _ask_all({"clickhouse": lambda: _ask_clickhouse(settings), "broker": lambda: _ask_broker(settings)})
+    parts = {beat.role: _part(beat) for beat in _heartbeats(settings.data_dir)}
+    for missing in ({"producer"} - parts.keys()) | ({"worker"} if not _workers(parts) else set()):
+        parts[missing] = Part(missing, False, f"no heartbeat in {settings.data_dir / 'heartbeats'}")
+    freshness = None
+    for name, answer in asked.items():
+        # the embedded ones have heartbeats too; that they answer is what counts
+        part = parts.get(name) or Part(name, True, "running")
+        if isinstance(answer, Exception):
+            part.well, part.state, part.last_error = False, "does not answer", str(answer)
+        elif name == "clickhouse":
+            part.figures, freshness = {**part.figures, **answer}, answer["freshness_s"]
+        else:
+            part.figures = {**part.figures, **answer}
+        parts[name] = part
+    return Status(str(settings.data_dir), [parts[name] for name in sorted(parts)], freshness)
+
+
+def _workers(parts: dict[str, Part]) -> list[str]:
+    return [name for name in parts if "lag_by_partition" in parts[name].figures]
+
+
+def _heartbeats(data_dir: Path) -> list[Heartbeat]:
+    roles = [path.stem for path in (data_dir / "heartbeats").glob("*.json")]
+    return [beat for beat in (read_heartbeat(data_dir, role) for role in roles) if beat is not None]
+
+
+def _part(beat: Heartbeat) -> Part:
+    well, state = examine(beat, STALE_AFTER)
+    figures = beat.figures
+    return Part(
+        beat.role,
+        well,
+        state,
+        round(beat.age, 1),
+        figures.get("rate"),
+        figures.get("lag_s"),
+        figures.get("lag_by_partition", {}),
+        figures.get("newest_offset", {}),
+        figures,
+        beat.last_error,
+    )
+
+
+def _ask_all(questions: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any] | Exception]:
+    """Answers or errors, after LIMIT seconds at most: a server that hangs must not hang us."""
+    answers: dict[str, dict[str, Any] | Exception] = {}
+
+    def ask(name: str, question: Callable[[], dict[str, Any]]) -> None:
+        try:
+            answers[name] = question()
+        except Exception as error:
+            answers[name] = error
+
+    # daemons: one that still waits does not keep the process from ending
+    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in questions.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + LIMIT
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    silent = TimeoutError(f"no answer within {LIMIT:g} s")
+    return {name: answers.get(name, silent) for name in questions}
+
+
+def _ask_clickhouse(settings: Settings) -> dict[str, Any]:
+    options = {"connect_timeout": TIMEOUT, "send_receive_timeout": TIMEOUT, "query_retries": 0}
+    with reader_client(settings, **options) as client:
+        sources = list(run_query(client, "source").named_results())
+        version = next(iter(run_query(client, "versions").named_results()))
+    told: dict[str, Any] = {"version": version["clickhouse"], "migration": version["migration"], "freshness_s": None}
+    for source in sources:
+        told |= {"plays": source["kind"], "newest_event": source["newest_event"].isoformat()}
+        if source["kind"] == "live":
+            told["freshness_s"] = float(source["quiet_seconds"])
+    return told
+
+
+def _ask_broker(settings: Settings) -> dict[str, Any]:
+    # librdkafka writes every failed attempt to stderr; that it failed is said once, by us
+    admin = AdminClient(kafka_config(settings) | {"log_level": 0, "socket.timeout.ms": TIMEOUT * 1000})
+    try:
+        metadata = admin.list_topics(timeout=TIMEOUT)
+    except KafkaException as error:
+        raise ConnectionError(f"{settings.kafka_bootstrap_servers}: {error.args[0].str()}") from error
+    return {"brokers": len(metadata.brokers), "topics": len(metadata.topics)}
