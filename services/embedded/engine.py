@@ -40,6 +40,10 @@ _SERVER_CONFIG = """<clickhouse>
     <background_message_broker_schedule_pool_size>1</background_message_broker_schedule_pool_size>
     <background_distributed_schedule_pool_size>1</background_distributed_schedule_pool_size>
     <merge_tree>
+        <!-- Nothing else keeps what was acknowledged here: the broker beside us lives in memory. So a power cut must
+             not take it; that costs an insert some 7 ms on an SSD. -->
+        <fsync_after_insert>1</fsync_after_insert>
+        <fsync_part_directory>1</fsync_part_directory>
         <!-- their defaults are larger than a pool of two, with which the engine would refuse to start -->
         <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
         <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
