@@ -38,6 +38,11 @@ def _defaults(table: str, row: dict[str, Any]) -> dict[str, Any]:
             # rows are kept for 30 days from when they were stored, not from their event
             "stored": datetime.now(UTC),
             "rev_id": 1,
+            "length_old": None,
+            "length_new": None,
+            "comment": "",
+            "log_type": "",
+            "log_action": "",
             "late": False,
             "version": 1,
         },
@@ -63,6 +68,45 @@ def _defaults(table: str, row: dict[str, Any]) -> dict[str, Any]:
             "evidence": "summary",
             "comment": "",
             "self_revert": False,
+            "version": 1,
+        },
+        "battles": {
+            "battle_id": uuid.uuid4(),
+            "wiki": "enwiki",
+            "server_name": "en.wikipedia.org",
+            "title": "Moon",
+            "namespace": 0,
+            "page_kind": "content",
+            "phase": "war",
+            "war": True,
+            "opened": NOON - timedelta(minutes=30),
+            "declared": NOON - timedelta(minutes=20),
+            "updated": NOON - timedelta(minutes=5),
+            "ended": None,
+            "ended_by": "",
+            "alternations": 3,
+            "reverts": 3,
+            "exempt_claims": 0,
+            "edits": 4,
+            "intensity": 0,
+            "editors": 2,
+            "pairs": [("Ann", "Bob", 2)],
+            "fighters": [("Ann", "person", "first", 2, 2, 1), ("Bob", "temporary", "second", 3, 1, 2)],
+            "version": 1,
+        },
+        "alerts": {
+            "alert_id": uuid.uuid4(),
+            "kind": "three_revert_warning",
+            "wiki": "enwiki",
+            "server_name": "en.wikipedia.org",
+            "title": "Moon",
+            "namespace": 0,
+            "user": "Ann",
+            "actor": "person",
+            "raised": NOON - timedelta(minutes=5),
+            "reverts": 3,
+            "exempt_claims": 0,
+            "rev_ids": [1, 2, 3],
             "version": 1,
         },
         "ledger": {
@@ -110,5 +154,5 @@ def edit(settings: Settings, *rows: dict[str, Any]) -> None:
 def empty(settings: Settings) -> None:
     """Empty the tables that tests fill."""
     with writer_client(settings) as client:
-        for table in ("edits", "fronts", "reverts", "ledger", "dead_letters"):
+        for table in ("edits", "fronts", "reverts", "battles", "alerts", "ledger", "dead_letters"):
             client.command(f"TRUNCATE TABLE {table}")

@@ -1,0 +1,23 @@
+-- Log entries of a battle's page and blocks of its fighters, from its first revert to a day after its newest; oldest first.
+-- uses one_battle
+SELECT
+    timestamp,
+    edits.server_name AS server_name,
+    log_type,
+    log_action,
+    namespace,
+    title,
+    if(log_type = 'block', substring(title, position(title, ':') + 1), '') AS fighter,
+    user,
+    comment
+FROM edits FINAL
+WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened) FROM one_battle)
+    AND timestamp >= (SELECT opened FROM one_battle)
+    AND timestamp <= (SELECT updated + toIntervalDay(1) FROM one_battle)
+    AND type = 'log'
+    AND wiki = (SELECT wiki FROM one_battle)
+    AND source = (SELECT source FROM one_battle)
+    AND (title = (SELECT title FROM one_battle)
+        OR (log_type = 'block' AND namespace = 2
+            AND has((SELECT fighters.name FROM one_battle), substring(title, position(title, ':') + 1))))
+ORDER BY timestamp, sequence

@@ -1,0 +1,95 @@
+-- Battles of a range with their phase at its end: brewing, war, ceasefire or ended; the fiercest first.
+-- param since: begin of the range: what had ended before it is left out [default now-1h]
+-- param until: end of the range, and the moment whose phase is told [default now]
+-- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param brewing: 1: battles too that have not become wars, with two alternations so far [default 0]
+-- param battle: only this one, by its id, whenever it was; none: all [default ]
+-- param limit: at most this many battles [default 50]
+WITH
+    {until:DateTime('UTC')} AS until,
+    {since:DateTime('UTC')} AS since,
+    toIntervalDay(1) AS silence, -- as SILENCE in services/worker/battles.py
+    toIntervalHour(1) AS calm,
+    12 AS steps, -- of `course`
+    candidates AS
+    (
+        SELECT *, ended_by IN ('protection', 'deletion') AND ended < until AS stopped
+        FROM battles FINAL
+        WHERE if({battle:String} != '', battle_id = toUUIDOrZero({battle:String}),
+            opened < until
+            AND updated >= since - silence
+            AND ({brewing:UInt32} != 0 OR ifNull(declared < until, false))
+            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki)))
+    ),
+    -- A block is logged on the fighter's own user page, so the page's shard never sees it. It ended the battle if it
+    -- came after the newest revert: where reverts went on, it did not. `User` has a name of its own in each language.
+    blocks AS
+    (
+        SELECT battle_id, min(timestamp) AS blocked
+        FROM
+        (
+            SELECT source, wiki, substring(title, position(title, ':') + 1) AS fighter, timestamp
+            FROM edits
+            WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(updated)) FROM candidates)
+                AND timestamp < until
+                AND log_type = 'block'
+                AND log_action IN ('block', 'reblock')
+                AND namespace = 2
+        ) AS entries
+        INNER JOIN
+        (
+            SELECT battle_id, source, wiki, arrayJoin(fighters.name) AS fighter, updated
+            FROM candidates
+        ) AS fighting USING (source, wiki, fighter)
+        WHERE timestamp >= updated AND timestamp <= updated + silence
+        GROUP BY battle_id
+    ),
+    courses AS
+    (
+        SELECT battle_id, countResample(0, steps, 1)(intDiv((timestamp - since) * steps, until - since)) AS course
+        FROM reverts FINAL
+        INNER JOIN (SELECT battle_id, source, wiki, title, opened FROM candidates) AS fought USING (source, wiki, title)
+        WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
+            AND timestamp >= greatest(since, opened)
+            AND timestamp < until
+            AND (wiki, title) IN (SELECT wiki, title FROM candidates)
+            AND NOT self_revert
+        GROUP BY battle_id
+    )
+SELECT
+    battle_id,
+    source,
+    wiki,
+    server_name,
+    title,
+    namespace,
+    page_kind,
+    multiIf(
+        isNotNull(ended_at), 'ended',
+        isNull(declared) OR declared >= until, 'brewing',
+        updated + calm < until, 'ceasefire',
+        'war') AS phase,
+    multiIf(
+        stopped AND (isNull(blocked) OR candidates.ended <= blocked), candidates.ended_by,
+        isNotNull(blocked), 'block',
+        updated + silence < until, 'silence',
+        '') AS ended_by,
+    multiIf(ended_by = '', NULL, ended_by = 'block', blocked, ended_by = 'silence', updated, candidates.ended) AS ended_at,
+    opened,
+    declared,
+    updated,
+    alternations,
+    reverts,
+    exempt_claims,
+    edits,
+    intensity,
+    editors,
+    pairs,
+    fighters,
+    if(empty(course), arrayWithConstant(steps, 0), course) AS course -- reverts in each twelfth of the range
+FROM candidates
+LEFT JOIN (SELECT battle_id, toNullable(blocked) AS blocked FROM blocks) AS blocks USING (battle_id)
+LEFT JOIN courses USING (battle_id)
+WHERE {battle:String} != '' OR ifNull(ended_at >= since, true)
+ORDER BY intensity DESC, reverts DESC, updated DESC, battle_id
+LIMIT {limit:UInt32}

@@ -1,0 +1,247 @@
+"""The queries of battles, of the three-revert watch and of patrol against hand-made rows in a real engine."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from services.common.clickhouse import reader_client, writer_client
+from services.common.migrations import apply_migrations
+from services.common.queries import run_query
+from services.common.settings import Settings
+from tests.dashboards.rows import HOSTILE, NOON, empty, insert
+
+HOUR = {"since": NOON - timedelta(hours=1), "until": NOON + timedelta(seconds=1)}
+MOON = UUID(int=1)
+
+
+def at(minutes: float) -> datetime:
+    """So many minutes before noon."""
+    return NOON - timedelta(minutes=minutes)
+
+
+@pytest.fixture(scope="module")
+def database_of_battles(clickhouse: Settings) -> Iterator[Settings]:
+    """A database of this module, with the project's tables and nothing in them."""
+    settings = clickhouse.model_copy(update={"clickhouse_database": "test_battles"})
+    apply_migrations(settings)
+    yield settings
+    with writer_client(settings, database="") as client:
+        client.command("DROP DATABASE test_battles SYNC")
+
+
+@pytest.fixture
+def tables(database_of_battles: Settings) -> Iterator[Settings]:
+    """The same, emptied after the test."""
+    yield database_of_battles
+    empty(database_of_battles)
+
+
+@pytest.fixture(scope="module")
+def reader(database_of_battles: Settings) -> Iterator[Client]:
+    """The board's client."""
+    with reader_client(database_of_battles) as client:
+        yield client
+
+
+def found(client: Client, name: str, **params: object) -> list[dict[str, Any]]:
+    """A query's rows."""
+    return list(run_query(client, name, **params).named_results())
+
+
+def block(name: str, minutes: float, **more: Any) -> dict[str, Any]:
+    """A log entry: an administrator blocks `name`, on a wiki whose user pages have a name of their own."""
+    return {
+        "type": "log",
+        "log_type": "block",
+        "log_action": "block",
+        "namespace": 2,
+        "title": f"Benutzer:{name}",
+        "user": "Admin",
+        "timestamp": at(minutes),
+        "rev_id": 0,
+        **more,
+    }
+
+
+def test_wars_come_ranked_by_intensity_then_reverts(tables: Settings, reader: Client) -> None:
+    insert(
+        tables,
+        "battles",
+        {"title": "Duel", "reverts": 9},
+        {"title": "Skirmish", "reverts": 3},
+        {"title": "Melee", "reverts": 4, "intensity": 12},
+        {"title": "Brewing", "war": False, "phase": "brewing", "declared": None, "alternations": 2},
+        {"title": "Tomorrow", "opened": at(-60), "declared": at(-61), "updated": at(-62)},
+        {"title": "Mond", "wiki": "dewiki", "reverts": 5},
+    )
+
+    assert [row["title"] for row in found(reader, "battles", **HOUR)] == ["Melee", "Duel", "Mond", "Skirmish"]
+    assert [row["title"] for row in found(reader, "battles", wikis="dewiki", **HOUR)] == ["Mond"]
+    assert [row["title"] for row in found(reader, "battles", limit=1, **HOUR)] == ["Melee"]
+    with_brewing = {row["title"]: row["phase"] for row in found(reader, "battles", brewing=1, **HOUR)}
+    assert with_brewing == dict.fromkeys(["Melee", "Duel", "Mond", "Skirmish"], "war") | {"Brewing": "brewing"}
+
+
+@pytest.mark.parametrize(
+    ("row", "phase", "ended_by", "ended"),
+    [
+        ({}, "war", "", None),
+        ({"updated": at(59)}, "war", "", None),
+        ({"updated": at(61)}, "ceasefire", "", None),
+        ({"declared": at(-5)}, "brewing", "", None),  # it became war after the moment that is looked at
+        ({"updated": at(24 * 60 - 1)}, "ceasefire", "", None),
+        ({"phase": "ended", "ended_by": "protection", "ended": at(4)}, "ended", "protection", at(4)),
+        ({"phase": "ended", "ended_by": "deletion", "ended": at(4)}, "ended", "deletion", at(4)),
+        ({"phase": "ended", "ended_by": "protection", "ended": at(-4)}, "war", "", None),  # it will be
+    ],
+)
+def test_the_phase_is_that_of_the_end_of_the_range(
+    tables: Settings, reader: Client, row: dict[str, Any], phase: str, ended_by: str, ended: datetime | None
+) -> None:
+    insert(tables, "battles", row)
+
+    (battle,) = found(reader, "battles", brewing=1, **HOUR)
+
+    assert (battle["phase"], battle["ended_by"], battle["ended_at"]) == (phase, ended_by, ended)
+
+
+def test_a_day_without_a_revert_ends_a_battle_though_nobody_stored_it(tables: Settings, reader: Client) -> None:
+    quiet_since = at(24 * 60 + 1)
+    insert(tables, "battles", {"opened": at(2000), "declared": at(1900), "updated": quiet_since})
+
+    (battle,) = found(reader, "battles", since=at(2880), until=NOON)
+
+    assert (battle["phase"], battle["ended_by"], battle["ended_at"]) == ("ended", "silence", quiet_since)
+    assert found(reader, "battles", **HOUR) == []  # it ended before the range
+
+
+def test_a_block_of_a_fighter_after_the_newest_revert_ends_the_battle(tables: Settings, reader: Client) -> None:
+    insert(
+        tables,
+        "battles",
+        {"title": "Blocked"},
+        {"title": "Fought on", "fighters": [("Cat", "person", "first", 2, 2, 1)]},
+        {"title": "Unblocked", "fighters": [("Dan", "person", "first", 2, 2, 1)]},
+        {"title": "Elsewhere", "wiki": "dewiki"},
+        {
+            "title": "Protected first",
+            "ended_by": "protection",
+            "ended": at(4),
+            "fighters": [("A:b", "person", "", 1, 1, 1)],
+        },
+    )
+    insert(
+        tables,
+        "edits",
+        block("Bob", 3),
+        block("Bob", 2, log_action="reblock"),
+        block("Cat", 6),  # its newest revert came a minute later
+        block("Dan", 3, log_action="unblock"),
+        block("A:b", 3),
+        block("Ann", -5),  # after the moment that is looked at
+    )
+
+    ends = {row["title"]: (row["phase"], row["ended_by"], row["ended_at"]) for row in found(reader, "battles", **HOUR)}
+
+    assert ends == {
+        "Blocked": ("ended", "block", at(3)),
+        "Fought on": ("war", "", None),
+        "Unblocked": ("war", "", None),
+        "Elsewhere": ("war", "", None),
+        "Protected first": ("ended", "protection", at(4)),
+    }
+
+
+def test_the_course_counts_reverts_in_twelfths_of_the_range(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"opened": at(40)}, {"title": "Quiet", "intensity": 0, "reverts": 2})
+    times = [at(50), at(39), at(38), at(2), at(-1)]  # the first before it opened, the last after the range
+    insert(tables, "reverts", *({"rev_id": n, "timestamp": time} for n, time in enumerate(times)))
+
+    moon, quiet = found(reader, "battles", since=at(60), until=NOON)
+
+    assert moon["course"] == [0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1]
+    assert quiet["course"] == [0] * 12
+
+
+def test_one_battle_is_found_by_its_id_whenever_it_was(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"battle_id": MOON, "opened": at(9999), "declared": None, "updated": at(9990)}, {})
+
+    (battle,) = found(reader, "battles", battle=str(MOON), **HOUR)
+
+    assert (battle["battle_id"], battle["phase"]) == (MOON, "ended")
+    assert found(reader, "battles", battle="'; DROP TABLE battles", **HOUR) == []
+
+
+def test_a_battles_edits_tell_side_and_revert(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"battle_id": MOON})
+    insert(
+        tables,
+        "edits",
+        {"timestamp": at(91), "rev_id": 1},  # over an hour before it opened
+        {"timestamp": at(60), "rev_id": 2, "user": "Eve", "length_old": 100, "length_new": 150},
+        {"timestamp": at(30), "rev_id": 3, "length_old": 150, "length_new": 100},
+        {"timestamp": at(20), "rev_id": 4, "user": "Bob"},
+        {"timestamp": at(19), "rev_id": 5, "title": "Sun"},
+        {"timestamp": at(18), "rev_id": 0, "type": "log"},
+    )
+    insert(
+        tables,
+        "reverts",
+        {"rev_id": 3, "reverted": "Eve", "timestamp": at(30), "reverted_rev_id": 2},
+        {"rev_id": 4, "reverter": "Bob", "reverted": "Bob", "self_revert": True, "reverted_rev_id": 0},
+    )
+
+    rows = found(reader, "battle_edits", battle=str(MOON))
+
+    assert [(r["rev_id"], r["side"], r["reverted"], r["reverted_rev_id"]) for r in rows] == [
+        (4, "second", "", 0),
+        (3, "first", "Eve", 2),
+        (2, "", "", 0),
+    ]
+    assert [r["rev_id"] for r in found(reader, "battle_edits", battle=str(MOON), limit=1)] == [4]
+
+
+def test_fighters_carry_their_highest_alert_of_this_battle(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"battle_id": MOON})
+    insert(
+        tables,
+        "alerts",
+        {"raised": at(10)},
+        {"raised": at(8), "kind": "three_revert_breach", "reverts": 4, "exempt_claims": 1},
+        {"raised": at(8), "user": "Bob", "title": "Sun"},
+        {"raised": at(99), "user": "Bob"},
+    )
+
+    rows = found(reader, "battle_fighters", battle=str(MOON))
+
+    assert [(r["name"], r["side"], r["reverts"], r["reverted"], r["alert"], r["exempt_claims"]) for r in rows] == [
+        ("Ann", "first", 2, 1, "three_revert_breach", 1),
+        ("Bob", "second", 1, 2, "", 0),
+    ]
+
+
+def test_a_battles_log_holds_its_pages_entries_and_its_fighters_blocks(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"battle_id": MOON})
+    protect = {**block("", 4), "log_type": "protect", "log_action": "protect", "namespace": 0, "title": "Moon"}
+    insert(tables, "edits", protect, block("Ann", 3), block("Zoe", 3), block("Bob", 40), {"timestamp": at(3)})
+
+    rows = found(reader, "battle_log", battle=str(MOON))
+
+    assert [(r["log_type"], r["fighter"], r["timestamp"], r["user"]) for r in rows] == [
+        ("protect", "", at(4), "Admin"),
+        ("block", "Ann", at(3), "Admin"),
+    ]
+
+
+def test_hostile_names_come_back_as_they_went_in(tables: Settings, reader: Client) -> None:
+    fighters = [(words, "person", "first", 1, 1, 1) for words in HOSTILE.values()]
+    insert(tables, "battles", *({"title": w, "wiki": "enwiki", "fighters": fighters} for w in HOSTILE.values()))
+
+    rows = found(reader, "battles", **HOUR)
+
+    assert {row["title"] for row in rows} == set(HOSTILE.values())
+    assert {fighter["name"] for row in rows for fighter in row["fighters"]} == set(HOSTILE.values())
