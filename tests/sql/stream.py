@@ -91,12 +91,14 @@ def _summary(random: Random, revisions: list[tuple[int, str]]) -> str:
 
 def _again(random: Random, recent: list[Change], offsets: dict[str, int]) -> Change:
     """A change that comes twice: at its own offset, or with its id at another."""
-    change = random.choice(recent)
     if random.random() < 0.5:
-        return change
-    offsets[change.source_topic] += 1
+        return random.choice(recent)
+    # The twin at once: were its window closed in between, the worker would take it for a late change, and which of the
+    # two stays in the table were open.
+    twin = recent[-1]
+    offsets[twin.source_topic] += 1
     return Change(
-        **{f: getattr(change, f) for f in change.__struct_fields__} | {"source_offset": offsets[change.source_topic]}
+        **{f: getattr(twin, f) for f in twin.__struct_fields__} | {"source_offset": offsets[twin.source_topic]}
     )
 
 
