@@ -49,7 +49,7 @@ class WireMeta(msgspec.Struct, gc=False):
     topic: Annotated[str, Bounds(min_length=1, max_length=249)]  # Kafka's own limit for topic names
     partition: UInt16
     offset: Natural63
-    dt: datetime
+    dt: datetime | None = None
     domain: str = ""
 
 
@@ -131,14 +131,15 @@ def read_event(data: str, received: int, fallback: Origin | None = None) -> Read
         return _refuse(data, received, fallback, "not_json", str(error))
     meta = wire.meta
     origin = Origin(meta.topic, meta.partition, meta.offset)
-    dt_ms = int(meta.dt.timestamp() * 1000)
+    # when Wikimedia received it; where it does not say, it cannot be later than now
+    dt_ms = int(meta.dt.timestamp() * 1000) if meta.dt else min(received, wire.timestamp * 1000)
     drop = _drop_reason(meta.domain, wire.type)
     if drop:
         return Reading(Dropped(drop), origin, dt_ms)
     if not EARLIEST <= wire.timestamp < 2**32:
         return _refuse(data, received, origin, "timestamp_range", f"timestamp {wire.timestamp}", dt_ms)
     if wire.timestamp > dt_ms // 1000 + AHEAD_LIMIT:
-        return _refuse(data, received, origin, "timestamp_ahead", f"{wire.timestamp} is after {meta.dt}", dt_ms)
+        return _refuse(data, received, origin, "timestamp_ahead", f"{wire.timestamp} is long after {dt_ms // 1000}", dt_ms)
     if len(data) * 4 > MESSAGE_LIMIT and len(data.encode()) > MESSAGE_LIMIT:
         return _refuse(data, received, origin, "too_large", f"more than {MESSAGE_LIMIT} bytes", dt_ms)
     return Reading(_to_change(wire, received), origin, dt_ms)

@@ -1,7 +1,6 @@
 """The board in a real browser, over a real endpoint: it moves by itself, keeps the viewer's choice, and comes back."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 
 from services.common.migrations import apply_migrations
 from services.common.settings import PROJECT_ROOT
+from tests.browser import headless_chromium
 from tests.conftest import START_TIMEOUT
 from tests.dashboards.rows import HOSTILE, LIVE, edit, empty, insert
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Endpoint
 
-# no sandbox of Chromium's own, which containers that run as root refuse, and not a word to the internet
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 PATIENCE = 45_000  # ms; a busy machine takes many seconds to load the charts' code
 
 
@@ -75,14 +70,8 @@ def address(endpoint: "Endpoint", free_port: Callable[[], int]) -> Iterator[str]
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """A headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
+    with headless_chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Visit:

@@ -44,6 +44,7 @@ def test_an_edit_is_accepted_with_all_that_is_stored():
         ({"comment": "x" * 300_000}, "comment", "x" * 300_000),
         ({"comment": ""}, "comment", ""),
         ({"server_name": ...}, "server_name", "en.wikipedia.org"),
+        ({"meta": {"dt": ...}}, "timestamp", START),
         ({"type": "log", "log_type": "protect", "log_params": {"a": [1]}}, "log_params", '{"a": [1]}'),
         ({"type": "log", "log_type": "block", "log_params": []}, "log_params", "[]"),
         ({"type": "log", "log_type": None, "revision": ..., "length": ...}, "rev_id", 0),
