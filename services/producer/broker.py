@@ -52,12 +52,18 @@ class Broker:
                 "message.timeout.ms": 0,
                 "linger.ms": 5,
                 "compression.type": "lz4",
-                "queue.buffering.max.messages": settings.kafka_buffer_changes,
+                # the caller stops reading at kafka_buffer_changes; ledger and positions come on top
+                "queue.buffering.max.messages": 2 * settings.kafka_buffer_changes,
                 "statistics.interval.ms": 0,
             }
         )
         self._partitions = len(self._producer.list_topics(EDITS_TOPIC, timeout=30).topics[EDITS_TOPIC].partitions)
         self._failure: KafkaError | None = None
+
+    @property
+    def queued(self) -> int:
+        """Messages that are not acknowledged yet."""
+        return len(self._producer)
 
     def send(self, batch: Batch) -> list[DeadLetter]:
         """Send a batch; its entries are settled once it is acknowledged. Returns what was too large to send."""
@@ -112,10 +118,10 @@ class Broker:
     async def flush(self, seconds: float) -> int:
         """Wait for all acknowledgements, `seconds` at most; returns how many are missing."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while len(self._producer) and asyncio.get_running_loop().time() < deadline:
+        while self.queued and asyncio.get_running_loop().time() < deadline:
             self.poll()
             await asyncio.sleep(0.01)
-        return len(self._producer)
+        return self.queued
 
     def _produce_and_tell(self, topic: str, key: str, value: bytes) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

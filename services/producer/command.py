@@ -38,19 +38,24 @@ log = structlog.get_logger()
 
 
 class BadSince(ValueError):
-    """EVENTSTREAMS_SINCE is no span like 90m, 6h or 7d, or longer than 7 days."""
+    """A span of time is none like 90m, 6h or 7d, or is longer than the source keeps."""
+
+
+def parse_span(text: str) -> timedelta:
+    """A span such as 90m, 6h or 7d. Raises BadSince."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
+    if not match:
+        raise BadSince(f"{text!r}: write a span such as 90m, 6h or 7d")
+    return timedelta(seconds=int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]])
 
 
 def since_instant(span: str, now: datetime) -> str:
     """The ISO 8601 instant that lies `span` before `now`; "" for an empty span. Raises BadSince."""
     if not span:
         return ""
-    match = re.fullmatch(r"(\d+)([smhd])", span.strip())
-    if not match:
-        raise BadSince(f"EVENTSTREAMS_SINCE={span!r}: write a span such as 90m, 6h or 7d")
-    back = timedelta(seconds=int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]])
+    back = parse_span(span)
     if back > LONGEST_SINCE:
-        raise BadSince(f"EVENTSTREAMS_SINCE={span!r}: Wikimedia keeps 7 days; write 7d at most")
+        raise BadSince(f"{span!r}: Wikimedia keeps 7 days; write 7d at most")
     return (now - back).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -67,6 +72,7 @@ class Intake:
         self._read = self._kept = self._dead_lettered = self._repeated = 0
         self._newest_dt_ms = max((p.received_until for p in ledger.positions.values()), default=0)
         self._last_origin: Origin | None = None
+        self._stepped_over: Origin | None = None
         self._sse_positions: dict[tuple[str, int], int] = {}
         self._last_error = ""
         self._state = "starting"
@@ -80,6 +86,7 @@ class Intake:
             asyncio.create_task(self._read_all(stream), name="read"),
             asyncio.create_task(self._tick_forever(), name="tick"),
             asyncio.create_task(self._publish_forever(), name="publish"),
+            asyncio.create_task(self._beat_forever(), name="beat"),
         ]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -93,7 +100,7 @@ class Intake:
         await self._finish()
 
     def _resume_id(self) -> str:
-        return last_event_id(self._ledger.read_positions, self._newest_dt_ms)
+        return last_event_id(self._ledger.read_positions, self._newest_dt_ms, self._stepped_over)
 
     async def _read_all(self, stream: AsyncIterator[MessageEvent | Unreadable]) -> None:
         async for event in stream:
@@ -101,8 +108,10 @@ class Intake:
             self._read_one(event)
             if self._read % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            # the broker is away or slow: leave the rest with the source instead of in memory
-            while self._ledger.unacknowledged >= self._settings.kafka_buffer_changes:
+            # The broker is away or slow: leave the rest with the source instead of in memory. The line holds what
+            # says where it came from, the broker's queue all that is sent.
+            limit = self._settings.kafka_buffer_changes
+            while self._ledger.unacknowledged >= limit or self._broker.queued >= limit:
                 self._state = "waiting"
                 await asyncio.sleep(TICK / 10)
                 self._acknowledge()
@@ -116,6 +125,7 @@ class Intake:
         origin = reading.origin
         if origin is not None and self._ledger.is_repeated(origin):
             self._repeated += 1
+            self._last_origin = origin
             return
         self._read += 1
         self._newest_dt_ms = max(self._newest_dt_ms, reading.dt_ms)
@@ -141,12 +151,15 @@ class Intake:
 
     def _step_over(self, place: Unreadable) -> None:
         """Account for an unreadable event, so that the next connection begins behind it."""
-        self._read += 1
         last = self._last_origin
         origin = Origin(last.topic, last.partition, last.offset + 1) if last else None
+        if origin is not None and self._ledger.is_repeated(origin):
+            self._repeated += 1
+            return
+        self._read += 1
         letter = dead_letter(place.raw, time.time_ns() // 1_000_000, origin, place.reason, "the line cannot be read")
         self._refuse(letter, origin, self._newest_dt_ms)
-        self._last_origin = origin
+        self._last_origin = self._stepped_over = origin
 
     def _origin_by_id(self, event_id: str) -> Origin | None:
         """The origin that an SSE id tells, where it counts in offsets: the entry that moved, minus one."""
@@ -181,7 +194,8 @@ class Intake:
         self._broker.poll()
         self._ledger.advance()
 
-    async def _publish_forever(self) -> None:
+    async def _beat_forever(self) -> None:
+        """Apart from publishing, which waits while the broker is away: that is no reason to look dead."""
         read_before, at = self._read, time.monotonic()
         while True:
             await asyncio.sleep(PUBLISH_EVERY)
@@ -189,6 +203,10 @@ class Intake:
             self._rate = (self._read - read_before) / (now - at)
             read_before, at = self._read, now
             self._beat()
+
+    async def _publish_forever(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_EVERY)
             pages = self._ledger.take_changed_pages()
             if pages:
                 await self._broker.publish(pages, list(self._ledger.positions.values()))
@@ -198,12 +216,13 @@ class Intake:
         self._state = "stopping"
         for batch in self._batches.close_all():
             self._send(batch)
+        deadline = time.monotonic() + FLUSH_TIMEOUT
         missing = await self._broker.flush(FLUSH_TIMEOUT)
         self._ledger.advance()
         pages = self._ledger.take_changed_pages()
         if not missing:
             publishing = asyncio.ensure_future(self._broker.publish(pages, list(self._ledger.positions.values())))
-            while not publishing.done():
+            while not publishing.done() and time.monotonic() < deadline:
                 self._broker.poll()
                 await asyncio.sleep(0.005)
         self._beat()
@@ -255,7 +274,9 @@ def command() -> None:
     do_without_pandas()
     try:
         asyncio.run(produce(settings))
-    except (MissingContact, BadSince) as error:
+    except BadSince as error:
+        raise click.ClickException(f"EVENTSTREAMS_SINCE={error}") from None
+    except MissingContact as error:
         raise click.ClickException(str(error)) from None
     except (KafkaException, TimeoutError, DeliveryFailed) as error:
         raise click.ClickException(

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp_sse_client.client import READY_STATE_CONNECTING, EventSource, MessageEvent
 
 from services import __version__
+from services.common.change import Origin
 from services.common.settings import Settings
 
 LINE_LIMIT = 2**22  # bytes of one line; Wikimedia's largest events are far below 1 MiB
@@ -78,17 +79,21 @@ def is_wikimedia(url: str) -> bool:
     return host == "wikimedia.org" or host.endswith(".wikimedia.org")
 
 
-def last_event_id(read_up_to: dict[tuple[str, int], int], newest_dt_ms: int) -> str:
+def last_event_id(read_up_to: dict[tuple[str, int], int], newest_dt_ms: int, stepped_over: Origin | None = None) -> str:
     """The Last-Event-ID that goes on after these offsets; "" where nothing was read.
 
     Each entry repeats the last change read: it is recognised and left out, whereas a server that counted the
-    other way round would cost one change. Offset -1 would mean "latest". The other datacenter's topic is taken
-    up by time.
+    other way round would cost one change. Only what cannot be read must not be repeated: the connection would break
+    at it again. Offset -1 would mean "latest". The other datacenter's topic is taken up by time.
     """
     if not read_up_to:
         return ""
     entries: list[dict[str, object]] = [
-        {"topic": topic, "partition": partition, "offset": max(offset, 0)}
+        {
+            "topic": topic,
+            "partition": partition,
+            "offset": max(offset, 0) + ((topic, partition, offset) == stepped_over),
+        }
         for (topic, partition), offset in sorted(read_up_to.items())
     ]
     if newest_dt_ms:
@@ -168,7 +173,8 @@ async def _one_connection(
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=CONNECT_TIMEOUT, sock_read=settings.eventstreams_read_timeout
     )
-    async with aiohttp.ClientSession(timeout=timeout, read_bufsize=LINE_LIMIT) as session:
+    # aiohttp takes lines of up to twice its buffer
+    async with aiohttp.ClientSession(timeout=timeout, read_bufsize=LINE_LIMIT // 2) as session:
         source: EventSource
 
         def end_instead_of_reconnecting() -> None:
