@@ -1,6 +1,6 @@
 """Pull the plug, again and again, and compare what is stored with what was sent.
 
-    python scripts/drill.py [--recording FILE] [--kills 20] [--part producer --part worker-1 ...] [--stream-faults]
+    python -m scripts.drill [--recording FILE] [--kills 20] [--part producer --part worker-1 ...] [--stream-faults]
 
 Runs `battlefield up` over a simulator, kills its parts with SIGKILL at random moments while a recording (or a war
 game) is played, waits until everything is quiet, and then asks ClickHouse: is the set of ids in `edits` the set that
@@ -28,10 +28,13 @@ import click
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from services.common.change import Change
 from services.common.clickhouse import reader_client
 from services.common.heartbeat import read_heartbeat
 from services.common.settings import PROJECT_ROOT, Settings
 from services.embedded.ports import free_port
+from services.producer.events import read_event
+from services.simulator.events import stamp
 from services.simulator.wargame import WarGame
 
 KILLABLE = ("producer", "worker-1", "clickhouse", "broker")
@@ -102,18 +105,24 @@ def status(port: int) -> dict[str, Any]:
 
 
 def sent_ids(recording: Path | None, seed: int, events: int) -> set[str]:
-    """The ids of all changes that have to be stored."""
+    """The ids of all changes that have to be stored: those that the producer accepts, read one by one."""
     lines: Iterator[bytes]
     if recording:
-        with gzip.open(recording) if recording.suffix == ".gz" else recording.open("rb") as file:
-            return {json.loads(line)["meta"]["id"] for line in file if line.strip()}
-    lines = (line for block in WarGame(seed, events=events).read(0) for line in block)
+        lines = (line.rstrip(b"\n") for line in _open(recording) if line.strip())
+    else:
+        lines = (line for block in WarGame(seed, events=events).read(0) for line in block)
     kept = set()
-    for line in lines:
-        event = json.loads(line)
-        if event["type"] in ("edit", "new", "log") and event["meta"]["domain"] != "canary":
-            kept.add(event["meta"]["id"])
+    for offset, line in enumerate(lines):
+        data, _ = stamp(line, b'"codfw.mediawiki.recentchange"', offset)
+        outcome = read_event(data.decode(errors="replace"), 0).outcome
+        if isinstance(outcome, Change):
+            kept.add(str(outcome.meta_id))
     return kept
+
+
+def _open(recording: Path) -> Iterator[bytes]:
+    with gzip.open(recording) if recording.suffix == ".gz" else recording.open("rb") as file:
+        yield from file
 
 
 def kill_one(data_dir: Path, parts: list[str], rng: random.Random) -> str:
