@@ -11,11 +11,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from services.audit.audit import Present, sources_present, span_of
 from services.audit.audit_command import CANNOT_RUN, Since, chosen, progress_bar, refusal
 from services.audit.definitions import DAILY_DEFINED, FRONTS_DEFINED, HOURLY_DEFINED, REVERTS_DEFINED, Definition
+from services.audit.place import settings_of_run
 from services.audit.rebuild import rebuild
 from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, slices
 from services.common.clickhouse import writer_client
 from services.common.queries import run_query
-from services.common.settings import get_settings
+from services.common.settings import running_settings
 
 
 class Step(NamedTuple):
@@ -46,7 +47,7 @@ def steps(span: Span, hours: list[tuple[datetime, int]]) -> list[Step]:
 @click.option("--source", help="Only this one: live, replay-NAME or wargame-SEED. [default: each that is stored]")
 def command(since: datetime | timedelta, until: datetime | timedelta | None, source: str | None) -> None:
     """Write windows, reverts and roll-ups anew, as SQL computes them from the changes. The stream may run meanwhile."""
-    settings = get_settings()
+    settings = running_settings()
     try:
         with writer_client(settings) as client:
             for present in chosen(sources_present(client, settings.retention_raw_days), source):

@@ -9,10 +9,11 @@ import click
 import msgspec
 from rich.console import Console
 
-from services.audit.status import Part, Status, find_data_dir, status
+from services.audit.place import settings_of_run
+from services.audit.status import Part, Status, status
 from services.audit.text import printable
 from services.common.query_command import as_table
-from services.common.settings import get_settings
+from services.common.settings import running_settings
 
 COLUMNS = ("part", "state", "last sign", "changes/s", "behind")
 
@@ -26,11 +27,11 @@ COLUMNS = ("part", "state", "last sign", "changes/s", "behind")
 )
 def command(as_json: bool, data_dir: Path | None) -> None:
     """Tell state, rate, lag, position and last error of each part. Exit status 0 when all is well, else 1."""
-    settings = get_settings()
+    settings = running_settings()
     # the driver logs what it could not reach; we say it ourselves
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    now = status(settings.model_copy(update={"data_dir": data_dir or find_data_dir(settings.data_dir)}))
+    now = status(settings_of_run(data_dir))
     if as_json:
         click.echo(
             json.dumps({"well": now.well, **msgspec.to_builtins(now)}, indent=2, ensure_ascii=False, default=str)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from services.common.clickhouse import reader_client
 from services.common.queries import NamedQuery, QueryError, all_queries, load, run_query
-from services.common.settings import get_settings
+from services.common.settings import running_settings
 
 
 @click.command("query")
@@ -24,7 +24,7 @@ from services.common.settings import get_settings
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object per row.")
 def command(name: str | None, params: tuple[str, ...], as_json: bool) -> None:
     """Run the query NAME of clickhouse/queries; without NAME list what there is."""
-    settings = get_settings()
+    settings = running_settings()
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # it logs what it raises as well
     try:
         if name is None:

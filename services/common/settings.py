@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+STACK_FILE = "stack.env"
 
 
 class Settings(BaseSettings):
@@ -136,8 +137,21 @@ class InvalidSettings(Exception):
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The process's settings, read once. Raises InvalidSettings with one line per faulty setting."""
+    return _checked(".env")
+
+
+def running_settings() -> Settings:
+    """The settings that lead to the stack which `battlefield up` runs here, for commands beside it.
+
+    It leaves its ports and data directory in DATA_DIR/stack.env while it runs; without that file these are the
+    settings of `get_settings`. What stands in the environment itself comes first in both.
+    """
+    return _checked(".env", str(get_settings().data_dir / STACK_FILE))
+
+
+def _checked(*files: str) -> Settings:
     try:
-        return Settings()
+        return Settings(_env_file=files)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
         raise InvalidSettings("Correct these settings (docs/settings.md):\n  " + "\n  ".join(lines)) from None

@@ -1,14 +1,16 @@
 """The parts of one run: what each is called with, what it needs, how it shows that it works, when it is ended."""
 
 import http.client
+import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from services.common.heartbeat import read_heartbeat
-from services.common.settings import PROJECT_ROOT
+from services.common.settings import PROJECT_ROOT, STACK_FILE
 from services.embedded.ports import LOOPBACK
 from services.embedded.source import Source
 from services.embedded.supervisor import Part, Stage
@@ -69,9 +71,9 @@ class Plan(NamedTuple):
         return (f"{LOOPBACK}:{self.ports.simulator}", "/status") if self.source.simulated else None
 
 
-def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
-    """Ours, with all that leads to other brokers and databases (from .env too) replaced by the embedded ones."""
-    embedded = {
+def embedded_settings(plan: Plan) -> dict[str, str]:
+    """What leads the services to this run's parts, and away from others that .env may name."""
+    return {
         "DATA_DIR": str(plan.data_dir),
         "EVENTSTREAMS_URL": plan.stream_url,
         "EVENTSTREAMS_SINCE": plan.since,
@@ -88,11 +90,36 @@ def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, s
         "CLICKHOUSE_READER_USER": "",
         "CLICKHOUSE_READER_PASSWORD": "",
         "DASHBOARD_PORT": str(plan.ports.dashboard),
+    }
+
+
+def child_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with the embedded parts' settings in the place of all others."""
+    own = {
         # the services run as this one does, installed or out of a checkout
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), environment.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
     }
-    return {**environment, **embedded}
+    return {**environment, **embedded_settings(plan), **own}
+
+
+@contextmanager
+def announced(plan: Plan, base: Path) -> Iterator[None]:
+    """While it is entered, commands beside this run (`audit`, `status`, `query`) find it: see running_settings().
+
+    The file lies in the base directory, and in the run's own for those who name that with DATA_DIR.
+    """
+    text = "".join(f"{name}={json.dumps(value)}\n" for name, value in embedded_settings(plan).items())
+    files = {(folder / STACK_FILE).absolute() for folder in (base, plan.data_dir)}
+    for file in files:
+        file.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        for file in files:
+            # another run may have announced itself in the base directory since
+            if file.exists() and file.read_text(encoding="utf-8") == text:
+                file.unlink()
 
 
 def parts_of(plan: Plan) -> list[Part]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from services.common.settings import Settings
 from services.embedded.memory import MEASURE
 from services.embedded.meter import Finish, Meter
-from services.embedded.plan import Plan, child_environment, parts_of
+from services.embedded.plan import Plan, announced, child_environment, parts_of
 from services.embedded.ports import LOOPBACK
 from services.embedded.screen import Screen
 from services.embedded.summary import Summary, summarise
@@ -58,7 +58,9 @@ def run(plan: Plan, settings: Settings, console: Console, *, finite: bool) -> Su
     shutil.rmtree(plan.data_dir / "heartbeats", ignore_errors=True)
     meter = Meter(plan, reader_settings(plan, settings), finite=finite)
     parts, environment = parts_of(plan), child_environment(plan, os.environ)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (
+        announced(plan, settings.data_dir),
         StopSignals() as signals,
         Screen(console, live=plan.follows_the_clock) as screen,
         Supervisor(parts, environment, plan.data_dir / "logs", screen.say) as supervisor,
