@@ -139,7 +139,8 @@ def read_event(data: str, received: int, fallback: Origin | None = None) -> Read
     if not EARLIEST <= wire.timestamp < 2**32:
         return _refuse(data, received, origin, "timestamp_range", f"timestamp {wire.timestamp}", dt_ms)
     if wire.timestamp > dt_ms // 1000 + AHEAD_LIMIT:
-        return _refuse(data, received, origin, "timestamp_ahead", f"{wire.timestamp} is long after {dt_ms // 1000}", dt_ms)
+        fault = f"{wire.timestamp} is long after {dt_ms // 1000}"
+        return _refuse(data, received, origin, "timestamp_ahead", fault, dt_ms)
     if len(data) * 4 > MESSAGE_LIMIT and len(data.encode()) > MESSAGE_LIMIT:
         return _refuse(data, received, origin, "too_large", f"more than {MESSAGE_LIMIT} bytes", dt_ms)
     return Reading(_to_change(wire, received), origin, dt_ms)
