@@ -1,4 +1,8 @@
-"""The board: navigation and nothing else. Each page is a file of pages/ that reads controls -> queries -> charts."""
+"""The board: navigation and nothing else. Each page is a file of views/ that reads controls -> queries -> charts.
+
+Not of a folder `pages`: Streamlit would take that for its older kind of navigation, and who opened the address of a
+page as the first after a start would get that page alone, without this file.
+"""
 
 from pathlib import Path
 
@@ -12,8 +16,11 @@ st.logo(str(HERE / "logo.svg"), size="large")
 st.html(HERE / "style.css")
 st.navigation(
     [
-        st.Page("pages/front_line.py", title="Front line", icon=":material/swords:", default=True),
-        st.Page("pages/health.py", title="Health", icon=":material/monitor_heart:"),
+        st.Page("views/front_line.py", title="Front line", icon=":material/swords:", default=True),
+        st.Page("views/battles.py", title="Battles", icon=":material/local_fire_department:"),
+        # opened by choosing a battle, or by its address
+        st.Page("views/battle.py", title="A battle", icon=":material/swords:", visibility="hidden"),
+        st.Page("views/health.py", title="Health", icon=":material/monitor_heart:"),
     ],
     position="top",
 ).run()

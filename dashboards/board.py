@@ -154,6 +154,12 @@ def why_empty(what: str, view: View, source: Source) -> str:
     return f"{reason} Choose a longer range{' or other wikis' if view.wikis else ''}."
 
 
+def open_battle(battle_id: str) -> None:
+    """Go to the page of one battle; range and wikis stay in the address, for the way back."""
+    kept = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.switch_page("views/battle.py", query_params=kept | {"battle": battle_id})
+
+
 def section(title: str, meaning: str, found: pd.DataFrame, empty: str, draw: Callable[[pd.DataFrame], None]) -> None:
     """A headed part of a page: what `draw` makes of the rows found, or why there are none (markdown)."""
     st.subheader(title, help=meaning)

@@ -26,3 +26,8 @@ def clock(label: str, date: bool = False) -> Column:
 def link(label: str, words: str, width: int = 70) -> Column:
     """An address of dashboards/links.py under fixed words; `width` in pixels."""
     return st.column_config.LinkColumn(label, width=width, display_text=words)
+
+
+def course(label: str, meaning: str, width: int = 110) -> Column:
+    """Numbers over time, as small bars; `width` in pixels."""
+    return st.column_config.BarChartColumn(label, width=width, help=meaning, y_min=0, color="red")

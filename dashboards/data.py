@@ -1,6 +1,7 @@
 """What the pages read: named queries as data frames, shared between viewers, and their errors in plain words."""
 
 import json
+import re
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,6 +21,10 @@ SHARED_FOR = 1.5
 _TABLES_MISSING = {47, 60, 81}  # UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, UNKNOWN_DATABASE
 _ACCOUNT_REFUSED = {192, 193, 194, 497, 516}  # UNKNOWN_USER, (WRONG, REQUIRED)_PASSWORD, ACCESS_DENIED, AUTH..._FAILED
 _OVER_LIMIT = {158, 159, 202, 241, 307, 396}  # rows, time, queries at once, memory, bytes, rows or bytes
+
+_WRAPPED = r"(?:Nullable\(|LowCardinality\()*"
+_TIME = re.compile(_WRAPPED + "DateTime")
+_NUMBER = re.compile(_WRAPPED + "(?:U?Int|Float)")
 
 
 class Source(NamedTuple):
@@ -65,9 +70,10 @@ def _frame(answer: bytes) -> pd.DataFrame:
     frame = pd.DataFrame(parsed["data"], columns=[column["name"] for column in parsed["meta"]])
     for column in parsed["meta"]:
         name = column["name"]
-        if "DateTime" in column["type"]:
+        # arrays stay lists, of whatever they hold
+        if _TIME.match(column["type"]):
             frame[name] = pd.to_datetime(frame[name], utc=True)
-        elif "Int" in column["type"] or "Float" in column["type"]:
+        elif _NUMBER.match(column["type"]):
             frame[name] = pd.to_numeric(frame[name])  # some versions of ClickHouse quote 64-bit numbers
     return frame
 

@@ -26,3 +26,9 @@ def moment(time: pd.Timestamp) -> str:
 def change(now: int, before: int) -> str | None:
     """`+12 %` against before; None where there is nothing to compare with."""
     return f"{(now - before) / before:+.0%}".replace("%", " %") if before else None
+
+
+def names(people: list[str], most: int = 2) -> str:
+    """`Ann`, `Ann, Bob`, `Ann, Bob +3`; a dash for nobody."""
+    more = f" +{len(people) - most}" if len(people) > most else ""
+    return (", ".join(person or "(hidden)" for person in people[:most]) + more) or "–"

@@ -1,0 +1,191 @@
+"""Tables of battles and their fighters. `linked` is False for a war game: its pages exist on no wiki."""
+
+from typing import Any
+
+import pandas as pd
+
+from dashboards import links
+from dashboards.charts.battle import CAMPS, log_words
+from dashboards.charts.sides import SIDES
+from dashboards.columns import clock, course, link, number, text
+from dashboards.grid import addresses, choosing_table, table
+from dashboards.words import duration, names
+
+PHASES = (
+    "brewing: two alternating reverts; war: three; ceasefire: a war without a revert for an hour; ended: by protection "
+    "or deletion of the page, by a block of a fighter, or by 24 hours of silence."
+)
+ALTERNATIONS = "The longest chain in which each revert hits the author of an earlier one. At three it is war."
+INTENSITY = (
+    "M of Sumi, Yasseri and others (2011): editors in mutual reverts, times the weights of their pairs without the "
+    "heaviest. A pair weighs as much as the lesser of its two edited. A duel of two alone has 0."
+)
+KINDS = {"content": "", "talk": "talk page", "project": "project page"}
+ALERTS = {"": "", "three_revert_warning": "warning: 3", "three_revert_breach": "breach: 4"}
+
+
+def phase_words(phase: str, ended_by: str) -> str:
+    """`war`, or `ended: protection`."""
+    return f"{phase}: {ended_by}" if ended_by else phase
+
+
+def side_words(fighters: list[dict[str, Any]], side: str) -> str:
+    """A side in a few names, those who reverted most first."""
+    mine = [fighter for fighter in fighters if fighter["side"] == side]
+    return names([fighter["name"] for fighter in sorted(mine, key=lambda f: -f["reverts"])])
+
+
+def why_words(editors: int, pairs: list[dict[str, Any]]) -> str:
+    """The parts of an intensity: `4 editors × (2 + 1)`."""
+    if len(pairs) < 2:
+        return "one pair alone" if pairs else "no mutual pair"
+    return f"{editors} editors × ({' + '.join(str(pair['weight']) for pair in pairs[1:])})"
+
+
+def battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
+    """Rows of query `battles`; returns the id of the one that was just chosen."""
+    frame = pd.DataFrame(
+        {
+            "phase": list(map(phase_words, battles["phase"], battles["ended_by"])),
+            "title": battles["title"],
+            "wiki": battles["wiki"],
+            "kind": battles["page_kind"].map(KINDS),
+            "first": [side_words(fighters, "first") for fighters in battles["fighters"]],
+            "second": [side_words(fighters, "second") for fighters in battles["fighters"]],
+            "reverts": battles["reverts"],
+            "alternations": battles["alternations"],
+            "course": battles["course"],
+            "intensity": battles["intensity"],
+            "why": list(map(why_words, battles["editors"], battles["pairs"])),
+            "age": [duration((now - opened).total_seconds()) for opened in battles["opened"]],
+            "updated": battles["updated"],
+        }
+    )
+    if not frame["kind"].any():  # all are content pages: nothing to mark
+        frame = frame.drop(columns="kind")
+    return choosing_table(
+        frame,
+        battles["battle_id"],
+        "battles",
+        {
+            "phase": text("Phase", 120, PHASES),
+            "title": text("Page", 200),
+            "wiki": text("Wiki", 80),
+            "kind": text("Kind", 80, "Talk and project pages are marked; on them, arguing is more usual."),
+            "first": text("First side", 150, "The side of the editor who reverted first, and of his allies."),
+            "second": text("Second side", 150),
+            "reverts": number("Reverts", "Reverts by all who fight."),
+            "alternations": number("Alternations", ALTERNATIONS, 90),
+            "course": course("Trend", "Reverts in each twelfth of the chosen range."),
+            "intensity": number("Intensity", INTENSITY, 80),
+            "why": text("Why", 140, INTENSITY),
+            "age": text("Age", 70, "Since its first revert."),
+            "updated": clock("Newest (UTC)"),
+        },
+    )
+
+
+def newest_battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
+    """Rows of query `battles`, the newest wars first; returns the id of the one that was just chosen."""
+    newest = battles.sort_values("declared", ascending=False, kind="stable").reset_index(drop=True)
+    frame = pd.DataFrame(
+        {
+            "declared": newest["declared"],
+            "title": newest["title"],
+            "wiki": newest["wiki"],
+            "phase": list(map(phase_words, newest["phase"], newest["ended_by"])),
+            "first": [side_words(fighters, "first") for fighters in newest["fighters"]],
+            "second": [side_words(fighters, "second") for fighters in newest["fighters"]],
+            "reverts": newest["reverts"],
+            "ago": [duration((now - updated).total_seconds()) for updated in newest["updated"]],
+        }
+    )
+    return choosing_table(
+        frame,
+        newest["battle_id"],
+        "newest_battles",
+        {
+            "declared": clock("War since (UTC)"),
+            "title": text("Page", 220),
+            "wiki": text("Wiki", 80),
+            "phase": text("Phase", 120, PHASES),
+            "first": text("First side", 160),
+            "second": text("Second side", 160),
+            "reverts": number("Reverts", "Reverts by all who fight."),
+            "ago": text("Newest revert", 100, "How long ago."),
+        },
+    )
+
+
+def fighters_table(fighters: pd.DataFrame, linked: bool) -> None:
+    """Rows of query `battle_fighters`."""
+    frame = fighters[["name", "side", "actor", "edits", "reverts", "reverted", "alert", "exempt_claims"]].assign(
+        side=fighters["side"].map(CAMPS), actor=fighters["actor"].map(SIDES), alert=fighters["alert"].map(ALERTS)
+    )
+    if linked:
+        frame.insert(1, "work", addresses(links.contributions, fighters, "name"))
+    table(
+        frame,
+        "fighters",
+        {
+            "name": text("Fighter", 180),
+            "work": link("Work", "contributions", 100),
+            "side": text("Side", 90),
+            "actor": text("Class", 140),
+            "edits": number("Edits", "Edits of the page in this battle and the day before it."),
+            "reverts": number("Reverts", "Reverts in this battle."),
+            "reverted": number("Reverted", "How often others reverted this one.", 80),
+            "alert": text("Three reverts", 100, "The three-revert rule: 3 reverts in 24 hours warn, 4 break it."),
+            "exempt_claims": number("Exempt", "Reverts that claim to be exempt, as of vandalism; not verified."),
+        },
+    )
+
+
+def battle_edits_table(edits: pd.DataFrame, linked: bool) -> None:
+    """Rows of query `battle_edits`."""
+    frame = pd.DataFrame(
+        {
+            "timestamp": edits["timestamp"],
+            "user": edits["user"],
+            "side": edits["side"].map(CAMPS),
+            "grown": edits["length_new"] - edits["length_old"].fillna(0),
+            "reverted": edits["reverted"],
+            "method": edits["method"],
+            "exempt": edits["exempt"],
+            "comment": edits["comment"],
+        }
+    )
+    if linked:
+        frame.insert(1, "diff", addresses(links.diff, edits, "rev_id"))
+    table(
+        frame,
+        "battle_edits",
+        {
+            "timestamp": clock("Time (UTC)", date=True),
+            "diff": link("Diff", "diff", 50),
+            "user": text("Editor", 170),
+            "side": text("Side", 90),
+            "grown": number("Bytes", "By how much the page grew."),
+            "reverted": text("Reverted", 170),
+            "method": text("Method", 80),
+            "exempt": text("Exempt", 90, "What exemption from the three-revert rule the comment claims."),
+            "comment": text("Comment", 420),
+        },
+    )
+
+
+def battle_log_table(log: pd.DataFrame) -> None:
+    """Rows of query `battle_log`."""
+    frame = pd.DataFrame(
+        {"timestamp": log["timestamp"], "what": log_words(log), "user": log["user"], "comment": log["comment"]}
+    )
+    table(
+        frame,
+        "battle_log",
+        {
+            "timestamp": clock("Time (UTC)", date=True),
+            "what": text("What", 220),
+            "user": text("By", 170),
+            "comment": text("Comment", 420),
+        },
+    )

@@ -1,0 +1,160 @@
+"""The pages of battles as Streamlit builds them: with data, without, and with hostile words."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from dashboards.words import plain
+from services.common.settings import Settings
+from tests.dashboards.conftest import open_page
+from tests.dashboards.rows import HOSTILE, NOON, REPLAY, WAR_GAME, edit, insert
+from tests.dashboards.test_pages import charts, metrics, tables, texts
+
+BATTLES, BATTLE = "views/battles.py", "views/battle.py"
+MOON = UUID(int=1)
+
+
+def fight(settings: Settings, topic: str = REPLAY, title: str = "Moon", ann: str = "Ann", bob: str = "Bob") -> None:
+    """A war over a page: three reverts, and a protection."""
+    page: dict[str, Any] = {"title": title, "source_topic": topic}
+    acts = [(30, bob, 100, 400), (25, ann, 400, 100), (15, bob, 100, 400), (5, ann, 400, 100)]
+    edit(
+        settings,
+        *(
+            {
+                **page,
+                "rev_id": number,
+                "timestamp": NOON - timedelta(minutes=minute),
+                "user": user,
+                "length_old": old,
+                "length_new": new,
+                "type": "edit",
+                "log_type": "",
+                "log_action": "",
+                "comment": title,
+            }
+            for number, (minute, user, old, new) in enumerate(acts, start=1)
+        ),
+        {**page, "timestamp": NOON, "type": "log", "log_type": "protect", "log_action": "protect", "rev_id": 0},
+    )
+    reverts = [(2, ann, bob), (3, bob, ann), (4, ann, bob)]
+    insert(
+        settings,
+        "reverts",
+        *(
+            {
+                "title": title,
+                "rev_id": number,
+                "reverter": reverter,
+                "reverted": reverted,
+                "reverted_rev_id": number - 1,
+                "timestamp": NOON - timedelta(minutes=acts[number - 1][0]),
+            }
+            for number, reverter, reverted in reverts
+        ),
+    )
+    insert(
+        settings,
+        "battles",
+        {
+            "battle_id": MOON,
+            "title": title,
+            "pairs": [(ann, bob, 2)],
+            "fighters": [(ann, "person", "first", 2, 2, 1), (bob, "temporary", "second", 2, 1, 2)],
+            "phase": "ended",
+            "ended": NOON,
+            "ended_by": "protection",
+        },
+    )
+    insert(settings, "alerts", {"title": title, "user": ann})
+
+
+def test_battles_are_ranked_with_sides_and_reasons(board: Settings) -> None:
+    fight(board)
+    three = [("Cat", "Dan", 3), ("Cat", "Eve", 2)]
+    insert(board, "battles", {"title": "Talk:Sun", "page_kind": "talk", "intensity": 6, "editors": 3, "pairs": three})
+
+    app = open_page(BATTLES)
+
+    table = tables(app)["phase"]
+    assert list(table["title"]) == ["Talk:Sun", "Moon"]
+    assert list(table["phase"]) == ["war", "ended: protection"]
+    assert list(table["kind"]) == ["talk page", ""]
+    assert list(table["why"]) == ["3 editors × (2)", "one pair alone"]
+    assert list(table[["first", "second", "reverts", "age"]].iloc[1]) == ["Ann", "Bob", 3, "30 min"]
+    assert sum(table["course"][1]) == 3
+    assert metrics(app) == {"At war": "1", "Ceasefire": "0", "Ended": "1"}
+
+
+def test_brewing_battles_are_shown_on_demand(board: Settings) -> None:
+    edit(board, {})
+    insert(board, "battles", {"war": False, "phase": "brewing", "declared": None, "alternations": 2})
+
+    assert open_page(BATTLES).info[0].value.startswith("No battles in the last 1 h")
+    app = open_page(BATTLES, brewing="true")
+    assert list(tables(app)["phase"]["phase"]) == ["brewing"]
+
+
+def test_a_battle_shows_the_tug_of_war_its_fighters_and_its_end(board: Settings) -> None:
+    fight(board)
+
+    app = open_page(BATTLE, battle=str(MOON))
+
+    tug, matrix = charts(app)
+    assert [layer["mark"]["type"] for layer in tug["layer"]] == ["line", "rule", "rule", "point", "rule", "text"]
+    assert [layer["mark"]["type"] for layer in matrix["layer"]] == ["circle", "text"]
+    fighters = tables(app)["name"]
+    assert list(fighters[["name", "side", "reverts", "alert"]].iloc[0]) == ["Ann", "First side", 2, "warning: 3"]
+    assert fighters["work"][0] == "https://en.wikipedia.org/wiki/Special:Contributions/Ann"
+    moves = [table for key, table in tables(app).items() if key == "timestamp"]
+    assert moves  # of the log and of the edits
+    edits = next(table.value for table in app.dataframe if "grown" in table.value.columns)
+    assert list(edits["grown"]) == [-300, 300, -300, 300]
+    assert edits["diff"][0] == "https://en.wikipedia.org/wiki/Special:Diff/4"
+    log = next(table.value for table in app.dataframe if "what" in table.value.columns)
+    assert list(log["what"]) == ["protect"]
+    assert metrics(app)["Reverts"] == "3"
+    assert metrics(app)["Lasted"] == "30 min"
+
+
+def test_a_battle_of_a_war_game_links_to_no_wiki(board: Settings) -> None:
+    fight(board, topic=WAR_GAME)
+
+    app = open_page(BATTLE, battle=str(MOON))
+
+    assert not [c for table in app.dataframe for c in table.value.columns if c in ("diff", "work")]
+    assert not app.get("link_button")
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "'; DROP TABLE battles", str(UUID(int=7))])
+def test_an_unknown_battle_is_told_so(board: Settings, address: str) -> None:
+    edit(board, {})
+
+    app = open_page(BATTLE, battle=address)
+
+    assert "There is no battle with this id" in app.info[0].value
+
+
+def test_a_battle_whose_edits_have_expired_still_tells_its_story(board: Settings) -> None:
+    edit(board, {"title": "Sun"})
+    insert(board, "battles", {"battle_id": MOON})
+
+    app = open_page(BATTLE, battle=str(MOON))
+
+    assert "not kept any more" in texts(app)
+    assert list(tables(app)["name"]["name"]) == ["Ann", "Bob"]
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_fighters_and_titles_are_shown_as_they_are(board: Settings, words: str) -> None:
+    fight(board, title=words, ann=words, bob=f"{words}2")
+
+    battles = open_page(BATTLES)
+    battle = open_page(BATTLE, battle=str(MOON))
+
+    assert tables(battles)["phase"]["title"][0] == words
+    assert list(tables(battle)["name"]["name"]) == [words, f"{words}2"]
+    assert words not in texts(battle)
+    assert battle.header[0].value == plain(words)

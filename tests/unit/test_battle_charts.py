@@ -1,0 +1,163 @@
+"""The tug of war and the matrix of a battle, as what they hand to the browser."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import pytest
+
+from dashboards.charts.battle import CAMPS, log_words, matrix_chart, matrix_rows, tug_chart, tug_rows
+from dashboards.charts.times import format_for
+
+START = pd.Timestamp("2024-12-07 12:00", tz="UTC")
+END = START + pd.Timedelta(seconds=600)
+
+# rev_id, minute, editor, side, size before and after, whom it reverted, which revision
+EDITS = [
+    (1, -50, "Zoe", "", 90, 100, "", 0),
+    (2, -10, "Bob", "second", 100, 400, "", 0),
+    (3, 1, "Ann", "first", 400, 100, "Bob", 2),
+    (4, 3, "Bob", "second", 100, 400, "Ann", 3),
+    (5, 5, "Ann", "first", 400, 100, "Bob", 4),
+]
+
+
+def edits(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    """Rows of query `battle_edits`, the newest first."""
+    columns = ["rev_id", "minute", "user", "side", "length_old", "length_new", "reverted", "reverted_rev_id"]
+    frame = pd.DataFrame(rows or EDITS, columns=columns).iloc[::-1].reset_index(drop=True)
+    times = START + pd.to_timedelta(frame.pop("minute"), unit="min")
+    return frame.assign(timestamp=times, comment="")
+
+
+def log(*rows: tuple[int, str, str, str]) -> pd.DataFrame:
+    """Rows of query `battle_log`: minute, type, action, fighter."""
+    frame = pd.DataFrame(rows, columns=["minute", "log_type", "log_action", "fighter"])
+    times = START + pd.to_timedelta(frame.pop("minute").astype("float"), unit="min")
+    return frame.assign(timestamp=pd.to_datetime(times, utc=True))
+
+
+def fighters(*rows: tuple[str, str]) -> pd.DataFrame:
+    """Rows of query `battle_fighters`."""
+    return pd.DataFrame(rows or [("Bob", "second"), ("Ann", "first")], columns=["name", "side"])
+
+
+def rows(found: pd.DataFrame | None = None, entries: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What the tug of war draws."""
+    found = edits() if found is None else found
+    addresses = [f"https://en.wikipedia.org/wiki/Special:Diff/{rev_id}" for rev_id in found["rev_id"]]
+    return tug_rows(found, log() if entries is None else entries, addresses, START, END)
+
+
+def part(drawn: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One part of the tug of war."""
+    return drawn[drawn["part"] == name].reset_index(drop=True)
+
+
+def specification(chart: alt.LayerChart) -> dict[str, Any]:
+    """As dashboards.board.show hands it over, but validated against Vega-Lite's schema."""
+    spec: dict[str, Any] = chart.properties(data=alt.NamedData("rows")).to_dict()
+    return spec
+
+
+def test_each_edit_holds_its_size_until_the_next_in_the_colour_of_its_side() -> None:
+    steps = part(rows(), "edit")
+
+    assert list(steps["camp"]) == ["Second side", "First side", "Second side", "First side"]
+    assert list(steps["before"]) == [100, 400, 100, 400]
+    assert list(steps["size"]) == [400, 100, 400, 100]
+    assert list(steps["until"])[:-1] == list(steps["time"])[1:]
+    assert steps["until"].iloc[-1] == END
+
+
+def test_of_what_was_before_only_the_edit_that_made_the_page_is_drawn_at_the_edge() -> None:
+    steps = part(rows(), "edit")
+
+    assert list(steps["arc"]) == [2, 3, 4, 5]
+    assert steps["time"][0] == START
+    assert steps["when"][0] == "2024-12-07 11:50:00"  # the tooltip tells the truth
+
+
+def test_an_arc_leads_from_the_edit_undone_to_its_revert() -> None:
+    arcs = part(rows(), "arc")
+
+    assert sorted(arcs["arc"].unique()) == [3, 4, 5]
+    first = arcs[arcs["arc"] == 3]
+    assert list(first["time"]) == [START, START + pd.Timedelta(seconds=30), START + pd.Timedelta(seconds=60)]
+    assert list(first["size"]) == [400, 445, 100]  # 0.15 of the span above the higher one
+    assert set(first["camp"]) == {"First side"}
+
+
+def test_a_revert_whose_target_is_not_drawn_has_no_arc() -> None:
+    assert part(rows(edits((9, 1, "Ann", "first", 400, 100, "Bob", 77))), "arc").empty
+
+
+def test_new_pages_count_from_nothing_and_edits_without_a_size_are_left_out() -> None:
+    found = edits((1, 1, "Ann", "first", None, 50, "", 0), (2, 2, "Bob", "second", 50, None, "", 0))
+
+    steps = part(rows(found), "edit")
+
+    assert list(steps["before"]) == [0]
+    assert list(steps["grown"]) == [50]
+
+
+def test_log_entries_stand_where_they_happened_and_say_what_they_did() -> None:
+    entries = log(
+        (6, "protect", "protect", ""), (7, "block", "block", "Bob"), (8, "move", "move_redir", ""), (99, *"xyz")
+    )
+
+    drawn = part(rows(entries=entries), "log")
+
+    assert list(drawn["what"]) == ["protect", "block of Bob", "move: move_redir"]
+    assert drawn["time"][0] == START + pd.Timedelta(minutes=6)
+    assert len(log_words(log((1, "block", "block", "A" * 255)))[0]) < 40
+
+
+def test_new_rows_leave_the_specification_as_it_is() -> None:
+    # else the browser would draw the chart anew at each refresh
+    more = edits(*EDITS, (6, 6, "Bob", "second", 100, 400, "Ann", 5))
+
+    assert specification(tug_chart(rows())) == specification(tug_chart(rows(more)))
+    two, three = edits(), edits(*EDITS, (6, 6, "Cat", "second", 100, 400, "Ann", 5))
+    assert specification(matrix_chart(matrix_rows(two, fighters()))) == specification(
+        matrix_chart(matrix_rows(three, fighters(("Bob", "second"), ("Ann", "first"), ("Cat", "second"))))
+    )
+
+
+def test_sides_keep_colour_and_shape_and_marks_link_to_diffs() -> None:
+    spec = specification(tug_chart(rows()))
+    marks = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
+
+    assert marks["encoding"]["color"]["scale"]["domain"] == list(CAMPS.values())
+    assert marks["encoding"]["shape"]["scale"]["domain"] == list(CAMPS.values())
+    assert marks["encoding"]["href"]["field"] == "link"
+    assert part(rows(), "edit")["link"].iloc[-1] == "https://en.wikipedia.org/wiki/Special:Diff/5"
+    assert spec["usermeta"]["embedOptions"]["loader"]["target"] == "_blank"
+    assert "utc" in str(marks["encoding"]["x"]["scale"])
+
+
+def test_the_matrix_counts_who_reverted_whom_first_side_first() -> None:
+    matrix = matrix_rows(edits(), fighters()).set_index(["reverter", "reverted"])
+
+    assert matrix["reverts"].to_dict() == {("Ann", "Bob"): 2, ("Bob", "Ann"): 1}
+    assert matrix["row"].to_dict() == {("Ann", "Bob"): 0, ("Bob", "Ann"): 1}
+    assert matrix.loc[("Ann", "Bob"), "camp"] == "First side"
+
+
+def test_the_matrix_keeps_to_the_busiest() -> None:
+    many = [(f"Editor {n}", "first") for n in range(40)]
+    found = edits(*((n, 1, f"Editor {n}", "first", 1, 2, "Editor 0", 0) for n in range(1, 40)))
+
+    assert len(matrix_rows(found, fighters(*many))) == 11
+
+
+def test_no_edits_give_no_rows() -> None:
+    nothing = edits().iloc[:0]
+
+    assert rows(nothing).empty
+    assert matrix_rows(nothing, fighters()).empty
+
+
+@pytest.mark.parametrize(("seconds", "format"), [(60, "%H:%M:%S"), (3600, "%H:%M"), (200_000, "%d %b %H:%M")])
+def test_neighbouring_ticks_differ(seconds: float, format: str) -> None:
+    assert format_for(seconds) == format
