@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.audit.audit import Present, Report, audit, sources_present, span_of
-from services.audit.place import settings_of_run
 from services.audit.store import store
 from services.audit.text import printable
 from services.common.clickhouse import reader_client, writer_client

@@ -11,7 +11,6 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from services.audit.audit import Present, sources_present, span_of
 from services.audit.audit_command import CANNOT_RUN, Since, chosen, progress_bar, refusal
 from services.audit.definitions import DAILY_DEFINED, FRONTS_DEFINED, HOURLY_DEFINED, REVERTS_DEFINED, Definition
-from services.audit.place import settings_of_run
 from services.audit.rebuild import rebuild
 from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, slices
 from services.common.clickhouse import writer_client

@@ -49,15 +49,6 @@ class Status(msgspec.Struct):
         return all(part.well for part in self.parts)
 
 
-def find_data_dir(data_dir: Path) -> Path:
-    """Where the heartbeats are: `data_dir`, or the run below it that gave the last sign of life.
-
-    `battlefield up` keeps a directory for each kind of source below DATA_DIR.
-    """
-    candidates = [data_dir, *sorted(path.parent for path in data_dir.glob("*/heartbeats"))]
-    return max(candidates, key=lambda folder: max((beat.at for beat in _heartbeats(folder)), default=0.0))
-
-
 def status(settings: Settings) -> Status:
     """Ask all parts at once. Raises nothing: what fails is what it tells."""
     asked = _ask_all({"clickhouse": lambda: _ask_clickhouse(settings), "broker": lambda: _ask_broker(settings)})

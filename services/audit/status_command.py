@@ -9,7 +9,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from services.audit.place import settings_of_run
 from services.audit.status import Part, Status, status
 from services.audit.text import printable
 from services.common.query_command import as_table
@@ -23,7 +22,7 @@ COLUMNS = ("part", "state", "last sign", "changes/s", "behind")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The run's data directory. [default: the one below DATA_DIR that gave the last sign of life]",
+    help="Where the heartbeats are. [default: the running stack's, else $DATA_DIR]",
 )
 def command(as_json: bool, data_dir: Path | None) -> None:
     """Tell state, rate, lag, position and last error of each part. Exit status 0 when all is well, else 1."""
@@ -31,7 +30,7 @@ def command(as_json: bool, data_dir: Path | None) -> None:
     # the driver logs what it could not reach; we say it ourselves
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    now = status(settings_of_run(data_dir))
+    now = status(settings.model_copy(update={"data_dir": data_dir or settings.data_dir}))
     if as_json:
         click.echo(
             json.dumps({"well": now.well, **msgspec.to_builtins(now)}, indent=2, ensure_ascii=False, default=str)

@@ -21,7 +21,7 @@ def apply_retention(client: Client, settings: Settings) -> dict[str, int]:
     ClickHouse applies a new TTL to the rows that are there in the background, with its merges.
     """
     wanted = dict.fromkeys(RAW, settings.retention_raw_days) | dict.fromkeys(LONG_KEPT, settings.retention_long_days)
-    present = dict(client.query(_PRESENT).result_rows)
+    present: dict[str, int] = {row[0]: row[1] for row in client.query(_PRESENT).result_rows}
     changed = {table: days for table, days in wanted.items() if table in present and present[table] != days}
     for table, days in changed.items():
         client.command(f"ALTER TABLE {table} MODIFY TTL stored + INTERVAL {days:d} DAY")

@@ -96,7 +96,7 @@ def test_damage_is_found_row_for_row_and_rebuilt(database: Settings, client: Cli
     assert status == 1
     assert mismatches(reports)["fronts"] == (0, 1, 7)
     assert mismatches(reports)["reverts"] == (1, 0, 0)
-    examples = [e for r in reports for one in r["comparisons"] for e in one["examples"]]
+    examples = [e for r in reports for one in r["comparisons"][:2] for e in one["examples"]]
     (extra,) = [example for example in examples if example["kind"] == "extra"]
     assert (extra["key"]["wiki"], extra["figures"]) == ("nowiki", {})
     assert next(e["key"]["rev_id"] for e in examples if e["kind"] == "missing") == str(gone[0])

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from services.audit.status import LIMIT, Status, find_data_dir, status
+from services.audit.status import LIMIT, Status, status
 from services.audit.status_command import command, remarks, row
 from services.common.heartbeat import beat, heartbeat_path, read_heartbeat
 from services.common.settings import Settings, get_settings
@@ -99,15 +99,6 @@ def test_clickhouse_tells_version_and_freshness(nobody: Settings, clickhouse: Se
     (server,) = [part for part in now.parts if part.name == "clickhouse"]
     assert server.well
     assert server.figures["migration"] >= 6
-
-
-def test_the_run_that_lives_is_found_below_the_data_directory(tmp_path: Path) -> None:
-    assert find_data_dir(tmp_path) == tmp_path
-    let_all_beat(tmp_path / "simulated")
-    let_all_beat(tmp_path / "live")
-    for role in ("producer", "worker-1"):
-        grow_old(tmp_path / "simulated", role, 50)
-    assert find_data_dir(tmp_path) == tmp_path / "live"
 
 
 def test_hostile_texts_cannot_write_to_the_terminal(nobody: Settings) -> None:
