@@ -12,6 +12,7 @@ from services.common.clickhouse import reader_client
 from services.common.queries import run_query
 from services.common.settings import Settings
 from services.worker.rows import FRONTS, REVERTS, Table
+from services.worker.state import REVISIONS
 from tests.events import change
 from tests.sql.stream import START, USERS, fold, random_changes, store
 
@@ -104,3 +105,19 @@ def test_one_revision_under_two_ids_is_one_revert_and_counts_as_two_edits(databa
         assert recomputed(reader, table, LONG_AGO, FAR_AHEAD) == stored(reader, table)
     ((*_, comment, _shard, _source, _version),) = stored(reader, REVERTS)
     assert comment == "rvv"
+
+
+@pytest.mark.parametrize(("back", "known"), [(REVISIONS, True), (REVISIONS + 1, False)])
+def test_a_page_remembers_as_many_changes_in_sql_as_in_the_worker(
+    database: Settings, reader: Client, back: int, known: bool
+) -> None:
+    edits = [change(n, user=f"Editor {n}", timestamp=START + n) for n in range(200)]
+    summary = f"Undid revision {edits[200 - back].rev_id} by a hidden user"
+    undo = change(200, timestamp=START + 300, comment=summary, user="Somebody")
+    store(database, fold([*edits, undo]))
+
+    rows = recomputed(reader, REVERTS, LONG_AGO, FAR_AHEAD)
+
+    assert rows == stored(reader, REVERTS)
+    ((*_, reverted),) = [row[: REVERTS.columns.index("reverted") + 1] for row in rows]
+    assert reverted == (f"Editor {200 - back}" if known else "")
