@@ -86,23 +86,22 @@ def battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
 
 
 def newest_battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
-    """Rows of query `battles`, the newest wars first; returns the id of the one that was just chosen."""
-    newest = battles.sort_values("declared", ascending=False, kind="stable").reset_index(drop=True)
+    """Rows of query `battles`, asked for with the newest first; returns the id of the one that was just chosen."""
     frame = pd.DataFrame(
         {
-            "declared": newest["declared"],
-            "title": newest["title"],
-            "wiki": newest["wiki"],
-            "phase": list(map(phase_words, newest["phase"], newest["ended_by"])),
-            "first": [side_words(fighters, "first") for fighters in newest["fighters"]],
-            "second": [side_words(fighters, "second") for fighters in newest["fighters"]],
-            "reverts": newest["reverts"],
-            "ago": [duration((now - updated).total_seconds()) for updated in newest["updated"]],
+            "declared": battles["declared"],
+            "title": battles["title"],
+            "wiki": battles["wiki"],
+            "phase": list(map(phase_words, battles["phase"], battles["ended_by"])),
+            "first": [side_words(fighters, "first") for fighters in battles["fighters"]],
+            "second": [side_words(fighters, "second") for fighters in battles["fighters"]],
+            "reverts": battles["reverts"],
+            "ago": [duration((now - updated).total_seconds()) for updated in battles["updated"]],
         }
     )
     return choosing_table(
         frame,
-        newest["battle_id"],
+        battles["battle_id"],
         "newest_battles",
         {
             "declared": clock("War since (UTC)"),

@@ -4,6 +4,7 @@
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
 -- param brewing: 1: battles too that have not become wars, with two alternations so far [default 0]
 -- param battle: only this one, by its id, whenever it was; none: all [default ]
+-- param newest: 1: the newest wars first, not the fiercest [default 0]
 -- param limit: at most this many battles [default 50]
 WITH
     {until:DateTime('UTC')} AS until,
@@ -91,5 +92,5 @@ FROM candidates
 LEFT JOIN (SELECT battle_id, toNullable(blocked) AS blocked FROM blocks) AS blocks USING (battle_id)
 LEFT JOIN courses USING (battle_id)
 WHERE {battle:String} != '' OR ifNull(ended_at >= since, true)
-ORDER BY intensity DESC, reverts DESC, updated DESC, battle_id
+ORDER BY if({newest:UInt32} != 0, declared, NULL) DESC, intensity DESC, reverts DESC, updated DESC, battle_id
 LIMIT {limit:UInt32}

@@ -1,4 +1,4 @@
--- How much is stored, up to which event time, and how much was read; cheap enough to be asked every second.
+-- How much is stored, up to which event time, how much was read, how many wars are fought; cheap enough to be asked every second.
 -- param source: whose reading counts: live, replay-NAME or wargame-SEED; none: all [default ]
 SELECT
     -- without FINAL: number and newest time come from the parts' own metadata, so that a row which was written again
@@ -10,4 +10,24 @@ SELECT
         SELECT sum(ledger.read)
         FROM ledger FINAL
         WHERE {source:String} IN ('', if(match(source_topic, '^(replay|wargame)-'), splitByChar('.', source_topic)[1], 'live'))
-    ) AS read
+    ) AS read,
+    (
+        -- as phase `war` of query `battles`: not ended, nor by a block of a fighter, and a revert within the last hour
+        WITH
+            (SELECT max(timestamp) FROM edits) - toIntervalHour(1) AS calm_before,
+            (
+                SELECT groupArray((source, wiki, substring(title, position(title, ':') + 1), timestamp))
+                FROM edits
+                WHERE toStartOfHour(timestamp) >= toStartOfHour(calm_before)
+                    AND log_type = 'block'
+                    AND log_action IN ('block', 'reblock')
+                    AND namespace = 2
+            ) AS blocks
+        SELECT count()
+        FROM battles FINAL
+        WHERE phase = 'war'
+            AND updated >= calm_before
+            AND {source:String} IN ('', source)
+            AND NOT arrayExists(
+                block -> block.1 = source AND block.2 = wiki AND has(fighters.name, block.3) AND block.4 >= updated, blocks)
+    ) AS wars

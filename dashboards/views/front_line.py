@@ -5,7 +5,8 @@ from typing import Literal, TypeAlias
 import pandas as pd
 import streamlit as st
 
-from dashboards.board import View, controls, live, moment_of, section, show, why_empty
+from dashboards.battle_tables import PHASES, newest_battles_table
+from dashboards.board import Moment, View, controls, live, moment_of, open_battle, section, show, why_empty
 from dashboards.charts.front import complete_steps, front_chart
 from dashboards.charts.sides import SIDES
 from dashboards.charts.wikis import wikis_chart
@@ -15,6 +16,8 @@ from dashboards.words import change
 
 BUSIEST_WIKIS = 12
 TABLE_ROWS = 15
+NEWEST_BATTLES = 6
+LEAST_COVERED = 10.0  # seconds, a window of `fronts`: a rate over less is noise
 
 Colour: TypeAlias = Literal["blue", "violet", "orange", "red"]  # by .streamlit/config.toml
 COLOURS: dict[str, Colour] = {"person": "blue", "temporary": "violet", "bot": "orange"}
@@ -29,10 +32,12 @@ REVERT = "A revert undoes an edit of someone else. Undoing one's own edit never 
 
 def draw(view: View, source: Source) -> None:
     """One picture: queries, then charts."""
-    at = moment_of(view, source.now)._asdict()
+    looked_at = moment_of(view, source.now)
+    at = looked_at._asdict()
     front = rows("front", step=view.range.step, **at)
     totals = rows("totals", **at)
     wikis = rows("wikis", limit=BUSIEST_WIKIS, **at)
+    battles = rows("battles", newest=1, limit=NEWEST_BATTLES, **at)
     pages = rows("pages_under_fire", limit=TABLE_ROWS, **at)
     pairs = rows("who_reverted_whom", limit=TABLE_ROWS, **at)
     newest = rows("newest_reverts", limit=TABLE_ROWS, **at)
@@ -42,7 +47,11 @@ def draw(view: View, source: Source) -> None:
     no_reverts = why_empty("reverts", view, source)
     linked = source.kind != "war game"  # a war game's pages exist on no wiki
 
-    figures(totals, steps, view, source)
+    def battles_table(found: pd.DataFrame) -> None:
+        if chosen := newest_battles_table(found, source.now):
+            open_battle(chosen)
+
+    figures(totals, steps, view, looked_at, source)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         meaning = "Edits per minute: people and temporary accounts push up, bots push down."
@@ -50,6 +59,8 @@ def draw(view: View, source: Source) -> None:
     with right:
         meaning = f"The {BUSIEST_WIKIS} busiest wikis: people to the right, bots to the left."
         section("By wiki", meaning, wikis, no_edits, lambda found: show(wikis_chart(found), "wikis"))
+    meaning = f"Edit wars, the newest first. Choose one to open it. Phases: {PHASES}"
+    section("Newest battles", meaning, battles, why_empty("battles", view, source), battles_table)
     left, right = st.columns(2, gap="medium")
     with left:
         meaning = f"The pages with the most reverts. {REVERT}"
@@ -60,8 +71,14 @@ def draw(view: View, source: Source) -> None:
     section("Newest reverts", REVERT, newest, no_reverts, lambda found: newest_table(found, linked))
 
 
-def figures(totals: pd.DataFrame, steps: pd.DataFrame, view: View, source: Source) -> None:
+def covered_seconds(at: Moment, oldest_event: pd.Timestamp) -> float:
+    """How much of the range is known: a game of ten minutes tells nothing of the rest of an hour."""
+    return max((at.until - max(at.since, oldest_event)).total_seconds(), LEAST_COVERED)
+
+
+def figures(totals: pd.DataFrame, steps: pd.DataFrame, view: View, at: Moment, source: Source) -> None:
     """Totals of the range with their course, against the range before where that is known whole."""
+    minutes = covered_seconds(at, source.oldest_event) / 60
     before_is_known = source.oldest_event <= source.now - pd.Timedelta(seconds=2 * view.range.seconds)
 
     def figure(label: str, unit: str, now: int, before: int, course: pd.Series, colour: Colour, meaning: str) -> None:
@@ -69,7 +86,7 @@ def figures(totals: pd.DataFrame, steps: pd.DataFrame, view: View, source: Sourc
         st.metric(
             label,
             f"{now:,} {unit}",
-            against or f"{now * 60 / view.range.seconds:,.1f} per min",
+            against or f"{now / minutes:,.1f} per min",
             delta_color=colour,  # the side's colour, not a judgement
             delta_arrow="auto" if against else "off",
             delta_description=f"vs {view.range.words} before" if against else None,

@@ -65,7 +65,7 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True)
 class Figures:
-    """One sample. Counts are of this run, but `stored` and `reverts`, which are all that ClickHouse holds."""
+    """One sample. Counts are of this run, but `stored`, `reverts` and `wars`: they are of all that ClickHouse holds."""
 
     read: int = 0
     rate: float = 0.0  # changes/s
@@ -74,6 +74,7 @@ class Figures:
     messages_behind: int = 0  # that the workers have not taken from the broker yet
     stored: int = 0
     reverts: int = 0
+    wars: int = 0  # being fought: a revert within the last hour, and no end
     newest_event: datetime | None = None
     accounted: int = 0  # events in the ledger that ClickHouse holds
     playing: Playing = field(default_factory=Playing)
@@ -157,6 +158,7 @@ class Meter(threading.Thread):
             self.figures,
             stored=pulse["stored"],
             reverts=pulse["reverts"],
+            wars=pulse["wars"],
             newest_event=pulse["newest_event"] if pulse["stored"] else None,
             accounted=pulse["read"],
         )

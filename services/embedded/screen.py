@@ -24,7 +24,7 @@ _SIGNS = {Phase.READY: "✓", Phase.DONE: "✓", Phase.DOWN: "✗", Phase.WAITIN
 
 
 def figures_line(figures: Figures, *, live: bool) -> str:
-    """The line of figures: changes in, stored, lag, freshness (`live`: else the event time reached), reverts."""
+    """The line of figures: changes in, stored, lag, freshness (`live`: else the event time reached), reverts, wars."""
     words = [f"in {figures.read:,} ({figures.rate:,.0f}/s)", f"stored {figures.stored:,}"]
     words.append(f"lag {figures.messages_behind:,} messages" if figures.messages_behind else "no lag")
     if live:
@@ -32,6 +32,7 @@ def figures_line(figures: Figures, *, live: bool) -> str:
     elif figures.newest_event:
         words.append(f"at {figures.newest_event:%Y-%m-%d %H:%M:%S}")
     words.append(f"reverts {figures.reverts:,}")
+    words.append(f"battles {figures.wars:,}")
     return " · ".join(words)
 
 

@@ -148,9 +148,10 @@ def test_what_is_empty_says_why(board: Settings) -> None:
 
     app = open_page(range="15m", wiki=["dewiki"])
 
-    assert len(app.info) == 5
+    assert len(app.info) == 6
     assert {info.value for info in app.info} == {
         "No edits on dewiki in the last 15 min. Choose a longer range or other wikis.",
+        "No battles on dewiki in the last 15 min. Choose a longer range or other wikis.",
         "No reverts on dewiki in the last 15 min. Choose a longer range or other wikis.",
     }
     assert charts(app) == []
@@ -234,6 +235,18 @@ def test_the_figures_compare_with_the_range_before_only_where_it_is_known(battle
     st.cache_data.clear()
 
     assert open_page(range="15m").metric[0].delta == "+14 %"  # 16 edits, and 14 before
+
+
+def test_a_rate_counts_only_the_time_that_is_covered(battlefield: Settings) -> None:
+    # 30 edits in 29 minutes and a second, whatever the range
+    assert [open_page(range=chosen).metric[0].delta for chosen in ("1h", "24h")] == ["1.0 per min", "1.0 per min"]
+
+
+def test_the_newest_battles_stand_on_the_front_line(battlefield: Settings) -> None:
+    opened = {"opened": NOON - timedelta(minutes=9), "declared": NOON - timedelta(minutes=8)}
+    insert(battlefield, "battles", {}, {"title": "Sun", **opened}, {"title": "Fierce", "intensity": 99})
+
+    assert list(tables(open_page())["declared"]["title"]) == ["Sun", "Fierce", "Moon"]
 
 
 def test_a_hostile_name_of_what_plays_is_shown_as_it_is(board: Settings) -> None:

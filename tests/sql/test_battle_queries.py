@@ -86,6 +86,13 @@ def test_wars_come_ranked_by_intensity_then_reverts(tables: Settings, reader: Cl
     assert with_brewing == dict.fromkeys(["Melee", "Duel", "Mond", "Skirmish"], "war") | {"Brewing": "brewing"}
 
 
+def test_the_newest_wars_come_first_on_demand(tables: Settings, reader: Client) -> None:
+    insert(tables, "battles", {"title": "Fierce", "intensity": 9}, {"title": "Newest", "declared": at(6)})
+
+    assert [row["title"] for row in found(reader, "battles", newest=1, **HOUR)] == ["Newest", "Fierce"]
+    assert [row["title"] for row in found(reader, "battles", newest=0, **HOUR)] == ["Fierce", "Newest"]
+
+
 @pytest.mark.parametrize(
     ("row", "phase", "ended_by", "ended"),
     [
@@ -154,6 +161,26 @@ def test_a_block_of_a_fighter_after_the_newest_revert_ends_the_battle(tables: Se
         "Elsewhere": ("war", "", None),
         "Protected first": ("ended", "protection", at(4)),
     }
+
+
+def test_the_pulse_counts_the_wars_that_the_board_shows_as_war(tables: Settings, reader: Client) -> None:
+    insert(
+        tables,
+        "battles",
+        {"title": "War"},
+        {"title": "Blocked", "fighters": [("Cat", "person", "first", 2, 2, 1)]},
+        {"title": "Fought on", "fighters": [("Dan", "person", "first", 2, 2, 1)]},
+        {"title": "Calm", "updated": at(61)},
+        {"title": "Brewing", "phase": "brewing", "war": False, "declared": None},
+        {"title": "Protected", "phase": "ended", "ended": at(1), "ended_by": "protection"},
+    )
+    insert(tables, "edits", block("Cat", 3), block("Dan", 9), block("Zoe", 0))
+
+    wars = [row["title"] for row in found(reader, "battles", **HOUR) if row["phase"] == "war"]
+
+    assert sorted(wars) == ["Fought on", "War"]
+    assert found(reader, "pulse")[0]["wars"] == 2
+    assert found(reader, "pulse", source="replay-other")[0]["wars"] == 0
 
 
 def test_the_course_counts_reverts_in_twelfths_of_the_range(tables: Settings, reader: Client) -> None:

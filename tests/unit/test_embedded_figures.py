@@ -97,9 +97,9 @@ def test_figures_come_from_the_heartbeats_of_all_workers(meter: Meter, tmp_path:
 
 
 def test_the_line_of_figures() -> None:
-    figures = Figures(read=12345, rate=98.4, stored=12000, reverts=31, messages_behind=17)
+    figures = Figures(read=12345, rate=98.4, stored=12000, reverts=31, wars=2, messages_behind=17)
     assert figures_line(figures, live=True) == (
-        "in 12,345 (98/s) · stored 12,000 · lag 17 messages · freshness – · reverts 31"
+        "in 12,345 (98/s) · stored 12,000 · lag 17 messages · freshness – · reverts 31 · battles 2"
     )
     live = replace(figures, messages_behind=0, newest_event=datetime.now(UTC) - timedelta(seconds=2))
     assert "no lag · freshness 2." in figures_line(live, live=True)
