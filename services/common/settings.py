@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     window_grace: int = Field(
         3600,
         ge=60,
-        le=86_400,
+        le=7_000,  # the worker forgets a quiet page after a day and two hours; a change may come that late, not later
         description="Seconds of event time that a window stays open to late changes; later ones are counted as late.",
     )
 
