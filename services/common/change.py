@@ -133,6 +133,9 @@ def dead_letter(raw: bytes, received: int, origin: Origin | None, reason: str, e
     )
 
 
+# What decoding raises for bytes that are none of ours; RecursionError for JSON nested a thousand levels deep.
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
 encode = msgspec.json.Encoder().encode
 decode_changes = msgspec.json.Decoder(list[Change]).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode

@@ -127,7 +127,7 @@ def read_event(data: str, received: int, fallback: Origin | None = None) -> Read
         wire = _decode(data)
     except msgspec.MsgspecError as error:
         return _read_faulty(data, received, fallback, error)
-    except UnicodeEncodeError as error:  # a lone surrogate: cannot be stored as UTF-8
+    except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; brackets in brackets without end
         return _refuse(data, received, fallback, "not_json", str(error))
     meta = wire.meta
     origin = Origin(meta.topic, meta.partition, meta.offset)
@@ -188,7 +188,7 @@ def _read_faulty(data: str, received: int, fallback: Origin | None, error: msgsp
         return _refuse(data, received, fallback, "not_json", str(error))
     try:
         envelope = _decode_envelope(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return _refuse(data, received, fallback, "schema", str(error))
     meta = envelope.meta
     has_origin = bool(meta.topic) and 0 <= meta.partition < 2**16 and 0 <= meta.offset < 2**63

@@ -21,6 +21,7 @@ from services.common.change import (
     DEAD_LETTERS_TOPIC,
     EDITS_TOPIC,
     LEDGER_TOPIC,
+    UNREADABLE,
     Change,
     DeadLetter,
     Origin,
@@ -113,18 +114,18 @@ def read_changes(value: bytes) -> tuple[list[Change], list[DeadLetter]]:
     """The changes of a message, and dead letters for those that are none."""
     try:
         return decode_changes(value), []
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNREADABLE as error:
         fault = str(error)
     try:
         parts = _decode_parts(value)
-    except (msgspec.MsgspecError, UnicodeError):
+    except UNREADABLE:
         return [], [_unreadable(value, fault)]
     changes: list[Change] = []
     letters: list[DeadLetter] = []
     for part in parts:
         try:
             changes.append(_decode_change(part))
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except UNREADABLE as error:
             letters.append(_unreadable(bytes(part), str(error)))
     return changes, letters
 
@@ -133,7 +134,7 @@ def read_dead_letter(value: bytes | None) -> Rows:
     """A row of dead_letters; a dead letter that cannot be read is one itself."""
     try:
         letter = decode_dead_letter(value or b"")
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNREADABLE as error:
         letter = _unreadable(value or b"", str(error))
     return no_rows()._replace(dead_letters=[dead_letter_row(letter)])
 
@@ -142,7 +143,7 @@ def read_ledger_page(value: bytes | None) -> Rows:
     """A row of ledger."""
     try:
         return no_rows()._replace(ledger=[ledger_row(decode_ledger_page(value or b""))])
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNREADABLE as error:
         return no_rows()._replace(dead_letters=[dead_letter_row(_unreadable(value or b"", str(error)))])
 
 

@@ -32,7 +32,7 @@ def test_a_message_gives_its_shard_and_its_changes():
     assert (shard, [c.source_offset for c in changes], letters) == (SHARD, [1, 2], [])
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b"17", b"\xff\xfe", b'{"meta_id": 1}', b"null"])
+@pytest.mark.parametrize("value", [None, b"", b"{", b"17", b"\xff\xfe", b'{"meta_id": 1}', b"null", b"[" * 9999])
 def test_what_is_no_list_of_changes_is_refused_whole_with_its_bytes(value):
     _, changes, letters = read_message(str(SHARD).encode(), value)
     assert changes == []
@@ -77,7 +77,7 @@ def test_a_change_that_cannot_be_folded_is_refused_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("read", [read_dead_letter, read_ledger_page])
-@pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b"\xff", b"[" * 9999, b'{"a":' * 9999])
 def test_faulty_dead_letters_and_ledger_pages_become_dead_letters(read, value):
     rows = read(value)
     assert len(rows.dead_letters) == 1
