@@ -2,7 +2,7 @@
 -- param source: only what this one brought: live, replay-NAME or wargame-SEED; none: all [default ]
 -- param since: first_received looks at changes read from then on [default 1970-01-01]
 WITH
-    -- as source_of() in services/common/change.py
+    -- as source_of() in services/common/change.py. Replayed dead letters (is_replayed) are outside of the account
     (topic -> if(match(topic, '^(replay|wargame)-'), splitByChar('.', topic)[1], 'live')) AS source_of
 SELECT *
 FROM
@@ -22,19 +22,19 @@ CROSS JOIN
         countIf(late) AS late,
         minOrNullIf(received, received >= {since:DateTime('UTC')}) AS first_received
     FROM edits FINAL
-    WHERE {source:String} IN ('', source)
+    WHERE {source:String} IN ('', source) AND NOT endsWith(source_topic, '.replayed')
 ) AS changes
 CROSS JOIN
 (
     SELECT count() AS duplicates
     FROM duplicates FINAL
-    WHERE {source:String} IN ('', source_of(source_topic))
+    WHERE {source:String} IN ('', source_of(source_topic)) AND NOT endsWith(source_topic, '.replayed')
 ) AS repeated
 CROSS JOIN
 (
     SELECT count() AS dead_letters -- by producer and worker
     FROM dead_letters FINAL
-    WHERE {source:String} IN ('', source_of(source_topic))
+    WHERE {source:String} IN ('', source_of(source_topic)) AND NOT endsWith(source_topic, '.replayed')
 ) AS letters
 CROSS JOIN
 (

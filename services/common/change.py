@@ -23,6 +23,8 @@ POSITIONS_TOPIC = "wiki.positions"
 
 SHARDS = 32
 
+_REPLAYED = ".replayed"
+
 RAW_LIMIT = 64 * 1024  # bytes of a dead letter that are kept: enough to see what it was, bounded for a hostile source
 
 Actor: TypeAlias = Literal["person", "bot", "temporary"]
@@ -150,6 +152,16 @@ def source_of(source_topic: str) -> str:
     """
     player, _, _ = source_topic.partition(".")
     return player if player.startswith(("replay-", "wargame-")) else "live"
+
+
+def replayed_topic(source_topic: str) -> str:
+    """The topic as of which a dead letter of `source_topic` comes again. It is no log: its offsets are in no order."""
+    return source_topic if is_replayed(source_topic) else source_topic + _REPLAYED
+
+
+def is_replayed(source_topic: str) -> bool:
+    """Is it such a topic? In SQL: `endsWith(source_topic, '.replayed')`."""
+    return source_topic.endswith(_REPLAYED)
 
 
 def shard_of(wiki: str, title: str) -> int:

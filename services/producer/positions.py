@@ -28,6 +28,7 @@ WITH
             SELECT source_topic, source_partition, shard, max(source_offset) AS newest, min(source_offset) AS oldest,
                    max(timestamp) AS newest_event
             FROM edits
+            WHERE NOT endsWith(source_topic, '.replayed') -- replayed dead letters: in no order
             GROUP BY source_topic, source_partition, shard
         )
         GROUP BY source_topic, source_partition

@@ -9,7 +9,7 @@ that SQL can repeat and state that can be rebuilt from ClickHouse.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from services.common.change import Change
+from services.common.change import Change, is_replayed
 from services.worker.battles import (
     Ending,
     bond,
@@ -103,7 +103,12 @@ def engage(changes: list[Change], shard: int, source: str, memory: WorkingSet) -
 
 
 def _is_new_offset(change: Change, memory: WorkingSet) -> bool:
-    """In one source partition offsets only grow, and a shard's changes keep their order on the way here."""
+    """In one source partition offsets only grow, and a shard's changes keep their order on the way here.
+
+    A replayed dead letter has left that order: its id alone tells whether it has come before.
+    """
+    if is_replayed(change.source_topic):
+        return True
     origin = f"{change.source_topic}/{change.source_partition}"
     if change.source_offset <= memory.shard.offsets.get(origin, -1):
         return False

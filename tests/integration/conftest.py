@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from services.common.change import EDITS_TOPIC, SHARDS, Change, decode_changes
@@ -28,6 +29,7 @@ class Stack:
     settings: Settings  # lead to its broker and its ClickHouse as the writer; data_dir is its own
     broker: "subprocess.Popen[bytes]"
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    _client: Client | None = None
 
     def start(self, *command: str, **changed: object) -> "subprocess.Popen[bytes]":
         """A `battlefield` sub-command; `changed` are settings. Its output goes to a file in data_dir."""
@@ -60,7 +62,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.words()
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def words(self) -> str:
         """The last of what the processes said."""
@@ -75,8 +77,9 @@ class Stack:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows from ClickHouse."""
-        with writer_client(self.settings) as client:
-            return [tuple(row) for row in client.query(sql).result_rows]
+        if self._client is None:
+            self._client = writer_client(self.settings)
+        return [tuple(row) for row in self._client.query(sql).result_rows]
 
     def count(self, table: str) -> int:
         """Rows of a table, of each key the newest."""
