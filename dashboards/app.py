@@ -20,6 +20,8 @@ st.navigation(
         st.Page("views/battles.py", title="Battles", icon=":material/local_fire_department:"),
         # opened by choosing a battle, or by its address
         st.Page("views/battle.py", title="A battle", icon=":material/swords:", visibility="hidden"),
+        st.Page("views/three_reverts.py", title="Three-revert watch", icon=":material/looks_3:"),
+        st.Page("views/patrol.py", title="Patrol", icon=":material/local_police:"),
         st.Page("views/health.py", title="Health", icon=":material/monitor_heart:"),
     ],
     position="top",

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.columns import Column
 
-ROW_HEIGHT = 35  # pixels, as Streamlit draws them
+ROW_HEIGHT = 33  # pixels, as Streamlit draws them at the font size of config.toml
 MOST_ROWS = 22  # a longer table scrolls in itself
 
 

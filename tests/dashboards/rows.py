@@ -53,6 +53,7 @@ def _defaults(table: str, row: dict[str, Any]) -> dict[str, Any]:
             "actor": "person",
             "edits": 1,
             "reverts": 0,
+            "reverted": 0,
             "bytes_added": 0,
             "version": 1,
         },

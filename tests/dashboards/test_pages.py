@@ -14,7 +14,14 @@ from services.common.settings import Settings
 from tests.dashboards.conftest import open_page
 from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, edit, insert
 
-PAGES = ["views/front_line.py", "views/battles.py", "views/battle.py", "views/health.py"]
+PAGES = [
+    "views/front_line.py",
+    "views/battles.py",
+    "views/battle.py",
+    "views/three_reverts.py",
+    "views/patrol.py",
+    "views/health.py",
+]
 HEALTH = PAGES[-1]
 
 

@@ -272,3 +272,105 @@ def test_hostile_names_come_back_as_they_went_in(tables: Settings, reader: Clien
 
     assert {row["title"] for row in rows} == set(HOSTILE.values())
     assert {fighter["name"] for row in rows for fighter in row["fighters"]} == set(HOSTILE.values())
+
+
+def test_the_three_revert_watch_has_a_row_per_editor_and_page_breaches_first(tables: Settings, reader: Client) -> None:
+    breach = {"kind": "three_revert_breach", "reverts": 4, "rev_ids": [1, 2, 3, 4], "exempt_claims": 1}
+    insert(
+        tables,
+        "alerts",
+        {"raised": at(20)},
+        {"raised": at(10), **breach},  # the same editor, one revert later
+        {"raised": at(5), "user": "Bob"},
+        {"raised": at(4), "user": "Cat", "wiki": "dewiki"},
+        {"raised": at(61), "user": "Dan"},
+    )
+
+    rows = found(reader, "three_revert_watch", **HOUR)
+
+    assert [(r["user"], r["kind"], r["reverts"], r["exempt_claims"], r["raised"]) for r in rows] == [
+        ("Ann", "three_revert_breach", 4, 1, at(10)),
+        ("Cat", "three_revert_warning", 3, 0, at(4)),
+        ("Bob", "three_revert_warning", 3, 0, at(5)),
+    ]
+    assert list(rows[0]["rev_ids"]) == [1, 2, 3, 4]
+    assert [r["user"] for r in found(reader, "three_revert_watch", wikis="dewiki", **HOUR)] == ["Cat"]
+
+
+PATROL = [
+    {"rev_id": 1, "seconds_to_revert": 0},
+    {"rev_id": 2, "seconds_to_revert": 10, "title": "Sun"},
+    {"rev_id": 3, "seconds_to_revert": 11, "title": "Sun"},
+    {"rev_id": 4, "seconds_to_revert": 80_000, "reverted": "~2024-1", "reverted_actor": "temporary"},
+    {"rev_id": 5, "reverted": "~2024-1", "reverted_actor": "temporary", "title": "Sun"},  # nobody knows how soon
+    {"rev_id": 6, "seconds_to_revert": 5, "reverter": "Guard", "reverter_actor": "bot", "wiki": "dewiki"},
+    {"rev_id": 7, "seconds_to_revert": 1, "reverter": "Bob", "self_revert": True},
+    {"rev_id": 8, "seconds_to_revert": 1, "timestamp": at(61)},
+]
+
+
+def test_time_to_revert_is_told_by_span_and_side_and_by_wiki(tables: Settings, reader: Client) -> None:
+    insert(tables, "reverts", *PATROL)
+
+    spans = {(r["actor"], r["up_to"]): r["reverts"] for r in found(reader, "time_to_revert", **HOUR)}
+    wikis = found(reader, "time_to_revert_by_wiki", **HOUR)
+
+    assert spans == {("bot", 10): 1, ("person", 10): 2, ("person", 30): 1, ("person", 2**32 - 1): 1}
+    assert wikis == [
+        {"wiki": "enwiki", "reverts": 4, "quarter": 10, "median": 11, "three_quarters": 80_000},
+        {"wiki": "dewiki", "reverts": 1, "quarter": 5, "median": 5, "three_quarters": 5},
+    ]
+
+
+def test_patrollers_are_ranked_bots_apart(tables: Settings, reader: Client) -> None:
+    insert(tables, "reverts", *PATROL, {"rev_id": 9, "reverter": "Cat", "seconds_to_revert": None, "wiki": "dewiki"})
+
+    rows = found(reader, "patrollers", **HOUR)
+    first_of_each = found(reader, "patrollers", limit=1, **HOUR)
+
+    assert [(r["reverter"], r["actor"], r["reverts"], r["pages"], r["median_seconds"]) for r in rows] == [
+        ("Ann", "person", 5, 2, 11),
+        ("Cat", "person", 1, 1, None),
+        ("Guard", "bot", 1, 1, 5),
+    ]
+    assert (rows[0]["of_temporary"], rows[0]["wikis"], rows[0]["main_wiki"]) == (2, 1, "enwiki")
+    assert [r["reverter"] for r in first_of_each] == ["Ann", "Guard"]
+
+
+def test_the_reverted_share_sets_reverts_beside_edits(tables: Settings, reader: Client) -> None:
+    insert(
+        tables,
+        "fronts",
+        {"window_start": at(2), "edits": 40, "reverted": 1},
+        {"window_start": at(2), "edits": 10, "reverted": 4, "actor": "temporary"},
+        {"window_start": at(1), "edits": 2, "reverted": 0, "actor": "temporary"},
+        {"window_start": at(1), "edits": 9, "reverted": 9, "wiki": "dewiki"},  # no temporary accounts there
+        {"window_start": at(61), "edits": 9, "reverted": 9, "actor": "temporary"},
+    )
+
+    assert found(reader, "reverted_share", **HOUR) == [
+        {
+            "wiki": "enwiki",
+            "temporary_edits": 12,
+            "temporary_reverted": 4,
+            "person_edits": 40,
+            "person_reverted": 1,
+        }
+    ]
+
+
+def test_a_burst_is_one_temporary_account_reverted_on_several_pages(tables: Settings, reader: Client) -> None:
+    insert(
+        tables,
+        "reverts",
+        *PATROL,
+        *({"rev_id": 20 + n, "title": f"Page {n}", "reverted": "Bob"} for n in range(3)),  # a person
+        {"rev_id": 30, "reverted": "~2024-2", "reverted_actor": "temporary"},  # on one page only
+        {"rev_id": 31, "reverted": "~2024-2", "reverted_actor": "temporary", "wiki": "dewiki", "title": "Mond"},
+    )
+
+    (burst,) = found(reader, "bursts", **HOUR)
+
+    assert (burst["account"], burst["pages"], burst["reverts"], burst["reverters"]) == ("~2024-1", 2, 2, 1)
+    assert list(burst["titles"]) == ["Moon", "Sun"]
+    assert found(reader, "bursts", pages=3, **HOUR) == []

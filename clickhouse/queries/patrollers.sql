@@ -1,0 +1,25 @@
+-- Who holds the line: those who reverted most, bots and others apart.
+-- param since: begin of the range, included [default now-1h]
+-- param until: end of the range, left out [default now]
+-- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param limit: at most this many bots, and as many others [default 15]
+SELECT
+    reverter,
+    argMax(reverter_actor, (timestamp, rev_id)) AS actor,
+    topK(1)(wiki)[1] AS main_wiki, -- where most of the reverts are
+    topK(1)(reverts.server_name)[1] AS server_name,
+    uniqExact(wiki) AS wikis,
+    uniqExact(wiki, title) AS pages,
+    count() AS reverts,
+    countIf(reverted_actor = 'temporary') AS of_temporary,
+    if(countIf(isNotNull(seconds_to_revert)) = 0, NULL, quantileExact(0.5)(seconds_to_revert)) AS median_seconds
+FROM reverts FINAL
+WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+    AND timestamp >= {since:DateTime('UTC')}
+    AND timestamp < {until:DateTime('UTC')}
+    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+    AND NOT self_revert
+    AND reverter != ''
+GROUP BY reverter
+ORDER BY actor = 'bot', reverts DESC, reverter
+LIMIT {limit:UInt32} BY actor = 'bot'

@@ -1,0 +1,21 @@
+-- How many seconds edits stood until they were reverted, by wiki: quartiles over the reverts whose edit is known.
+-- param since: begin of the range, included [default now-1h]
+-- param until: end of the range, left out [default now]
+-- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param limit: at most this many wikis, those with the most reverts [default 15]
+SELECT
+    wiki,
+    count() AS reverts,
+    quantileExact(0.25)(assumeNotNull(seconds_to_revert)) AS quarter,
+    quantileExact(0.5)(assumeNotNull(seconds_to_revert)) AS median,
+    quantileExact(0.75)(assumeNotNull(seconds_to_revert)) AS three_quarters
+FROM reverts FINAL
+WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+    AND timestamp >= {since:DateTime('UTC')}
+    AND timestamp < {until:DateTime('UTC')}
+    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+    AND NOT self_revert
+    AND isNotNull(seconds_to_revert)
+GROUP BY wiki
+ORDER BY reverts DESC, wiki
+LIMIT {limit:UInt32}
