@@ -65,6 +65,16 @@ format: $(VENV)/dev.stamp ## Put the code into the project's format
 bench: $(VENV)/demo.stamp ## Measure whole runs over the war game, or over RECORDING=FILE.jsonl[.gz]
 	@$(VENV)/bin/python -m scripts.bench $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
+DRILL := $(VENV)/bin/python -m scripts.drill --kills 20 --stream-faults $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
+
+.PHONY: drill
+drill: $(VENV)/demo.stamp ## Kill each part 20 times amid a faulty stream and compare: minutes. RECORDING=FILE.jsonl[.gz]
+	@$(DRILL) --part producer
+	@$(DRILL) --part worker-1
+	@$(DRILL) --part clickhouse
+	@$(DRILL) --part broker
+	@$(DRILL) --kills 0 --fill-broker 64
+
 .PHONY: docs
 docs: $(VENV)/demo.stamp ## Write docs/settings.md anew from the settings
 	@$(VENV)/bin/python -m scripts.make_settings_doc

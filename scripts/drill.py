@@ -6,11 +6,13 @@ Runs `battlefield up` over a simulator, kills its parts with SIGKILL at random m
 game) is played, waits until everything is quiet, and then asks ClickHouse: is the set of ids in `edits` the set that
 was sent, is each window what a GROUP BY over `edits` gives, does the ledger account for every source offset? With
 --stream-faults the simulator also cuts connections at random bytes, repeats events, sends one id at a second offset,
-swaps the datacenter and answers 429 and 503. Ends with status 1 where anything differs.
+swaps the datacenter and answers 429 and 503. With --fill-broker the broker is filled until the supervisor has to
+replace it. Ends with status 1 where anything differs.
 """
 
 import gzip
 import json
+import logging
 import os
 import random
 import signal
@@ -27,6 +29,8 @@ from typing import Any
 import click
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from services.common.change import Change
 from services.common.clickhouse import reader_client
@@ -139,6 +143,25 @@ def kill_one(data_dir: Path, parts: list[str], rng: random.Random) -> str:
     return ""
 
 
+def fill(address: str, mib: int, data_dir: Path) -> None:
+    """Put so many MiB on a topic of its own, and return when another broker is at work. Raises click.ClickException."""
+    before = read_heartbeat(data_dir, "broker")
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_topics([NewTopic("drill.filling", 1)])["drill.filling"].result()
+    producer = Producer({"bootstrap.servers": address})
+    for _ in range(2 * mib):
+        producer.produce("drill.filling", os.urandom(2**19))
+        producer.poll(0)
+    producer.flush(30)
+    deadline = time.monotonic() + STALLED
+    while time.monotonic() < deadline:
+        now = read_heartbeat(data_dir, "broker")
+        if now is not None and before is not None and now.pid != before.pid and now.state == "running":
+            return
+        time.sleep(0.2)
+    raise click.ClickException(f"the broker was not replaced within {STALLED:.0f} s")
+
+
 def wait_until_quiet(client_of: Callable[[], Client], simulator: int) -> None:
     """Return when all was sent and is accounted for, or nothing goes on any more. Raises click.ClickException."""
     deadline = time.monotonic() + PATIENCE
@@ -188,6 +211,7 @@ def compare(client: Client, sent: set[str]) -> list[str]:
 @click.option("--every", default=2.0, show_default=True, help="Seconds between two kills, on average.")
 @click.option("--speed", default="max", show_default=True, help="Of the playing: max, or a factor.")
 @click.option("--stream-faults", is_flag=True, help="Let the stream misbehave as well.")
+@click.option("--fill-broker", type=click.IntRange(64), metavar="MIB", help="The broker's limit; fill it once.")
 @click.option("--keep", is_flag=True, help="Leave data and logs for a look.")
 def main(
     recording: Path | None,
@@ -198,22 +222,26 @@ def main(
     every: float,
     speed: str,
     stream_faults: bool,
+    fill_broker: int | None,
     keep: bool,
 ) -> None:
     """Kill parts at random moments, then compare what is stored with what was sent."""
     rng = random.Random(seed)  # noqa: S311 - a drill wants to be repeatable
     sent = sent_ids(recording, seed, events)
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it logs each attempt while all is starting
     environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+    if fill_broker:
+        environment["EMBEDDED_BROKER_MEMORY_MB"] = str(fill_broker)
     with working_folder(keep) as folder:
         click.echo(f"data and logs: {folder}")
         data_dir = Path(folder) / "data"
-        simulator, clickhouse = free_port(), free_port()
+        simulator, clickhouse, broker = free_port(), free_port(), free_port()
         plays = ["--recording", str(recording)] if recording else ["--seed", str(seed), "--events", str(events)]
         simulate = ["simulate", "--port", str(simulator), "--speed", speed, *plays]
         simulate += ["--fault-seed", str(seed), *STREAM_FAULTS] if stream_faults else []
         url = f"http://127.0.0.1:{simulator}/v2/stream/recentchange"
         up = ["up", "--source", url, "--since", "", "--no-dashboard", "--data-dir", str(data_dir)]
-        up += ["--broker-port", str(free_port()), "--clickhouse-port", str(clickhouse)]
+        up += ["--broker-port", str(broker), "--clickhouse-port", str(clickhouse)]
         battlefield = [sys.executable, "-m", "services"]
 
         def client_of() -> Client:
@@ -233,6 +261,9 @@ def main(
                     raise click.ClickException(
                         f"the supervisor gave up:\n{(Path(folder) / 'up.log').read_text(errors='replace')[-2000:]}"
                     )
+            if fill_broker:
+                fill(f"127.0.0.1:{broker}", fill_broker, data_dir)
+                click.echo(f"filled the broker, it was replaced; {counts(client_of)}")
             wait_until_quiet(client_of, simulator)
             findings = compare(client_of(), sent)
     for finding in findings:
