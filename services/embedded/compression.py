@@ -1,6 +1,6 @@
 """Bodies compressed as HTTP's Content-Encoding says: gzip, deflate, lz4 (frames) and zstd.
 
-The lz4 and zstd libraries come with clickhouse-connect, which offers both to every server it meets.
+clickhouse-connect offers lz4 and zstd to every server it meets.
 """
 
 import sys
