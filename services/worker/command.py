@@ -9,6 +9,7 @@ from typing import Any
 import click
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import KafkaException
 from quixstreams import Application
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.state.rocksdb import RocksDBOptions
@@ -138,9 +139,11 @@ def work(settings: Settings, name: str) -> None:
     build(app, ClickHouseSink(client, on_stored, on_refused), seeder, settings.window_grace)
     try:
         app.run()
+    except (ClickHouseError, KafkaException):
+        raise
     except Exception:
         if not settings.worker_changelog:
-            # it may have been state on the disk that cannot be used: the next start seeds itself anew from ClickHouse
+            # it may be the state on the disk that cannot be used: the next start seeds itself anew from ClickHouse
             app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
         raise
 
