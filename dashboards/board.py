@@ -33,6 +33,8 @@ RANGES = {
 # Wikipedia is never silent this long: there are 33 changes a second
 STALE_SECONDS = 30
 
+WAY_BACK = "way back"  # session state: the address's parameters before a battle was opened
+
 
 class View(NamedTuple):
     """What a viewer chose."""
@@ -155,9 +157,16 @@ def why_empty(what: str, view: View, source: Source) -> str:
 
 
 def open_battle(battle_id: str) -> None:
-    """Go to the page of one battle; range and wikis stay in the address, for the way back."""
-    kept = {name: st.query_params.get_all(name) for name in st.query_params}
-    st.switch_page("views/battle.py", query_params=kept | {"battle": battle_id})
+    """Go to the page of one battle, and keep the viewer's choice for the way back."""
+    # kept beside the address: Streamlit lets nobody but the widget itself set a parameter that is bound to it
+    st.session_state[WAY_BACK] = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.switch_page("views/battle.py", query_params={"battle": battle_id})
+
+
+def way_back() -> None:
+    """A link from a battle to all of them, as the viewer left them."""
+    address = st.session_state.get(WAY_BACK, {})
+    st.page_link("views/battles.py", label="All battles", icon=":material/arrow_back:", query_params=address)
 
 
 def section(title: str, meaning: str, found: pd.DataFrame, empty: str, draw: Callable[[pd.DataFrame], None]) -> None:

@@ -7,7 +7,7 @@ SELECT
     rev_id,
     user,
     actor,
-    arrayFirst(fighter -> fighter.name = user, (SELECT fighters FROM one_battle)).side AS side, -- first, second, ''
+    arrayFirst(fighter -> fighter.name = user, (SELECT groupArrayArray(fighters) FROM one_battle)).side AS side, -- first, second, ''
     type,
     length_old,
     length_new,
@@ -21,15 +21,16 @@ LEFT JOIN
 (
     SELECT source, wiki, title, rev_id, reverted, reverted_rev_id, method
     FROM reverts FINAL
-    WHERE (source, wiki, title) = (SELECT (source, wiki, title) FROM one_battle) AND NOT self_revert
+    WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened - toIntervalHour(1)) FROM one_battle)
+        AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(updated + toIntervalHour(1)) FROM one_battle)
+        AND (source, wiki, title) IN (SELECT source, wiki, title FROM one_battle)
+        AND NOT self_revert
 ) AS made USING (source, wiki, title, rev_id)
 WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened - toIntervalHour(1)) FROM one_battle)
     AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(updated + toIntervalHour(1)) FROM one_battle)
     AND timestamp >= (SELECT opened - toIntervalHour(1) FROM one_battle)
     AND timestamp <= (SELECT updated + toIntervalHour(1) FROM one_battle)
-    AND wiki = (SELECT wiki FROM one_battle)
-    AND title = (SELECT title FROM one_battle)
-    AND source = (SELECT source FROM one_battle)
+    AND (source, wiki, title) IN (SELECT source, wiki, title FROM one_battle)
     AND type != 'log'
 ORDER BY timestamp DESC, sequence DESC
 LIMIT {limit:UInt32}

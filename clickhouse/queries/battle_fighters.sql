@@ -19,7 +19,9 @@ LEFT JOIN
         argMax(kind, (alerts.reverts, raised)) AS alert,
         argMax(alerts.exempt_claims, (alerts.reverts, raised)) AS exempt_claims
     FROM alerts FINAL
-    WHERE (source, wiki, title) = (SELECT (source, wiki, title) FROM one_battle)
+    WHERE toStartOfHour(raised) >= (SELECT toStartOfHour(opened) FROM one_battle)
+        AND toStartOfHour(raised) <= (SELECT toStartOfHour(updated) FROM one_battle)
+        AND (source, wiki, title) IN (SELECT source, wiki, title FROM one_battle)
         AND raised >= (SELECT opened FROM one_battle)
         AND raised <= (SELECT updated FROM one_battle)
     GROUP BY name

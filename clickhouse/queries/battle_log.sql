@@ -12,12 +12,12 @@ SELECT
     comment
 FROM edits FINAL
 WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened) FROM one_battle)
+    AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(updated + toIntervalDay(1)) FROM one_battle)
     AND timestamp >= (SELECT opened FROM one_battle)
     AND timestamp <= (SELECT updated + toIntervalDay(1) FROM one_battle)
     AND type = 'log'
-    AND wiki = (SELECT wiki FROM one_battle)
-    AND source = (SELECT source FROM one_battle)
-    AND (title = (SELECT title FROM one_battle)
+    AND (source, wiki) IN (SELECT source, wiki FROM one_battle)
+    AND (title IN (SELECT title FROM one_battle)
         OR (log_type = 'block' AND namespace = 2
-            AND has((SELECT fighters.name FROM one_battle), substring(title, position(title, ':') + 1))))
+            AND substring(title, position(title, ':') + 1) IN (SELECT arrayJoin(fighters.name) FROM one_battle)))
 ORDER BY timestamp, sequence

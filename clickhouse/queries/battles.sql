@@ -32,6 +32,7 @@ WITH
             SELECT source, wiki, substring(title, position(title, ':') + 1) AS fighter, timestamp
             FROM edits
             WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(updated)) FROM candidates)
+                AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(maxOrNull(updated) + silence) FROM candidates)
                 AND timestamp < until
                 AND log_type = 'block'
                 AND log_action IN ('block', 'reblock')

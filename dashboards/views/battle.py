@@ -17,7 +17,7 @@ from dashboards.battle_tables import (
     phase_words,
     why_words,
 )
-from dashboards.board import RANGES, View, live, moment_of, section, show
+from dashboards.board import RANGES, View, live, moment_of, section, show, way_back
 from dashboards.charts.battle import matrix_chart, matrix_rows, tug_chart, tug_rows
 from dashboards.data import Source, rows
 from dashboards.grid import addresses
@@ -104,6 +104,5 @@ def span(battle: pd.Series, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timesta
     return battle["opened"] - margin, min(last + margin, max(now, last))
 
 
-back = {name: st.query_params.get_all(name) for name in st.query_params if name != "battle"}
-st.page_link("views/battles.py", label="All battles", icon=":material/arrow_back:", query_params=back)
+way_back()
 live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"], []))

@@ -106,6 +106,12 @@ def visit(browser: "Browser", address: str, endpoint: "Endpoint") -> Iterator[Vi
     edit(endpoint.settings, *({"timestamp": moment, "source_topic": LIVE} for moment in times))
     hostile = [{"title": w, "reverter": w, "reverted": f"{w}2", "rev_id": n} for n, w in enumerate(HOSTILE.values())]
     insert(endpoint.settings, "reverts", *({**row, "timestamp": now} for row in hostile))
+    minutes = {"opened": 30, "declared": 20, "updated": 1}
+    war = {name: now - timedelta(minutes=number) for name, number in minutes.items()}
+    fighters = [(HOSTILE["emoji"], "person", "first", 2, 2, 1), (HOSTILE["markup"], "person", "second", 2, 1, 2)]
+    insert(endpoint.settings, "battles", {**war, "title": HOSTILE["markup"], "fighters": fighters})
+    sizes = {"title": HOSTILE["markup"], "user": HOSTILE["markup"], "length_old": 9, "length_new": 99}
+    insert(endpoint.settings, "edits", {**sizes, "timestamp": war["updated"], "source_topic": LIVE, "actor": "bot"})
     page = browser.new_page(viewport={"width": 1280, "height": 1800})
     yield Visit(page, address)
     page.close()
@@ -138,8 +144,12 @@ def test_the_viewers_choice_stays_in_the_address_over_refreshes_pages_and_reload
     visit.page.get_by_role("radio", name="15m").click()
     visit.page.wait_for_url("**range=15m*")
     visit.figure("People").filter(has_not_text="120 edits").wait_for()
-    visit.page.get_by_role("link", name="Health").first.click()
-    visit.figure("Dead letters").wait_for()
+    for page, figure in (("Health", "Dead letters"), ("Patrol", "Bursts"), ("Three-revert watch", "Warnings")):
+        visit.page.get_by_role("link", name=page).first.click()
+        visit.figure(figure).wait_for()
+    open_the_battle(visit)
+    visit.page.get_by_role("link", name="All battles").click()
+    visit.figure("At war").wait_for()
     visit.page.get_by_role("link", name="Front line").first.click()
     visit.figure("People").wait_for()
     visit.page.reload()
@@ -149,6 +159,18 @@ def test_the_viewers_choice_stays_in_the_address_over_refreshes_pages_and_reload
     assert "wiki=enwiki" in visit.page.url
     assert visit.page.get_by_role("radio", name="15m").is_checked()
     assert visit.complaints == []
+
+
+def open_the_battle(visit: Visit) -> None:
+    """Choose the one battle of the page Battles, by a click on its title."""
+    visit.page.get_by_role("link", name="Battles").first.click()
+    visit.figure("At war").filter(has_text="1").wait_for()
+    table = visit.page.locator("[data-testid=stDataFrame]").first
+    table.locator("td").filter(has_text=HOSTILE["markup"]).first.wait_for(state="attached")
+    table.click(position={"x": 250, "y": 50})
+    visit.page.wait_for_url("**/battle?*battle=*")
+    visit.page.get_by_role("heading", name=HOSTILE["markup"]).wait_for()
+    visit.page.locator("[data-testid=stVegaLiteChart]").first.locator("canvas, svg").first.wait_for()
 
 
 def test_when_clickhouse_goes_the_page_says_so_and_comes_back_by_itself(visit: Visit, endpoint: "Endpoint") -> None:
