@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from dashboards import links
-from dashboards.words import change, duration, moment, plain
+from dashboards.battle_tables import why_words
+from dashboards.words import change, duration, moment, names, plain
+from services.common.settings import PROJECT_ROOT
 from tests.dashboards.rows import HOSTILE
 
 HOSTILE_HOSTS = [
@@ -78,3 +80,33 @@ def test_numbers_and_moments_have_units() -> None:
     assert change(112, 100) == "+12 %"
     assert change(50, 100) == "-50 %"
     assert change(5, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        ([], "–"),
+        (["Ann"], "Ann"),
+        (["Ann", ""], "Ann, (hidden)"),
+        (["Ann", "Bob", "Cat", "Dan"], "Ann, Bob +2"),
+    ],
+)
+def test_a_side_is_named_by_its_first_fighters(people: list[str], words: str) -> None:
+    assert names(people) == words
+
+
+@pytest.mark.parametrize(
+    ("editors", "weights", "words"),
+    [
+        (0, [], "no mutual pair"),
+        (2, [3], "one pair alone"),
+        (4, [3, 2, 1], "4 editors × (2 + 1)"),
+    ],
+)
+def test_an_intensity_is_shown_with_its_parts(editors: int, weights: list[int], words: str) -> None:
+    assert why_words(editors, [{"weight": weight} for weight in weights]) == words
+
+
+def test_no_folder_is_named_pages() -> None:
+    # Streamlit would run its files alone for whoever opens one's address first after a start
+    assert not (PROJECT_ROOT / "dashboards" / "pages").exists()
