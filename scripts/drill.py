@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
@@ -143,23 +144,33 @@ def kill_one(data_dir: Path, parts: list[str], rng: random.Random) -> str:
     return ""
 
 
+def broker_at_work(data_dir: Path) -> int:
+    """The process id of the broker, 0 while none is there."""
+    last = read_heartbeat(data_dir, "broker")
+    return last.pid if last is not None and last.state == "running" and psutil.pid_exists(last.pid) else 0
+
+
+def wait_for_broker(data_dir: Path, but_not: int = 0) -> int:
+    """The process id of a broker, once one is at work. Raises click.ClickException."""
+    deadline = time.monotonic() + STALLED
+    while time.monotonic() < deadline:
+        pid = broker_at_work(data_dir)
+        if pid not in (0, but_not):
+            return pid
+        time.sleep(0.2)
+    raise click.ClickException(f"no {'other ' if but_not else ''}broker within {STALLED:.0f} s")
+
+
 def fill(address: str, mib: int, data_dir: Path) -> None:
     """Put so many MiB on a topic of its own, and return when another broker is at work. Raises click.ClickException."""
-    before = read_heartbeat(data_dir, "broker")
+    full = wait_for_broker(data_dir)
     admin = AdminClient({"bootstrap.servers": address})
     admin.create_topics([NewTopic("drill.filling", 1)])["drill.filling"].result()
     producer = Producer({"bootstrap.servers": address})
     for _ in range(2 * mib):
         producer.produce("drill.filling", os.urandom(2**19))
         producer.poll(0)
-    producer.flush(30)
-    deadline = time.monotonic() + STALLED
-    while time.monotonic() < deadline:
-        now = read_heartbeat(data_dir, "broker")
-        if now is not None and before is not None and now.pid != before.pid and now.state == "running":
-            return
-        time.sleep(0.2)
-    raise click.ClickException(f"the broker was not replaced within {STALLED:.0f} s")
+    wait_for_broker(data_dir, but_not=full)
 
 
 def wait_until_quiet(client_of: Callable[[], Client], simulator: int) -> None:
