@@ -226,8 +226,14 @@ def test_the_parts_of_a_war_game_need_no_network(tmp_path: Path) -> None:
     assert list(parts) == [
         "simulator", "broker", "clickhouse", "migrate", "worker-1", "worker-2", "producer", "dashboard",
     ]  # fmt: skip
-    assert set(parts["producer"].needs) == {"migrate", "simulator", "worker-1", "worker-2"}
+    assert set(parts["producer"].needs) == {"migrate", "simulator"}
     assert parts["broker"].voids == ["migrate", "producer", "worker-1", "worker-2"]
+
+
+def test_what_plays_at_full_speed_waits_for_the_workers(tmp_path: Path) -> None:
+    fast = plan_of(WAR_GAME, tmp_path, workers=2, play=Play(speed="max"))
+    producer = next(part for part in parts_of(fast) if part.name == "producer")
+    assert set(producer.needs) == {"migrate", "simulator", "worker-1", "worker-2"}
 
 
 def test_the_parts_of_a_live_run_without_a_board(tmp_path: Path) -> None:
