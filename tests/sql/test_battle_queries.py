@@ -1,55 +1,17 @@
 """The queries of battles, of the three-revert watch and of patrol against hand-made rows in a real engine."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from services.common.clickhouse import reader_client, writer_client
-from services.common.migrations import apply_migrations
-from services.common.queries import run_query
 from services.common.settings import Settings
-from tests.dashboards.rows import HOSTILE, NOON, empty, insert
+from tests.dashboards.rows import HOSTILE, NOON, insert
+from tests.sql.ask import HOUR, at, found
 
-HOUR = {"since": NOON - timedelta(hours=1), "until": NOON + timedelta(seconds=1)}
 MOON = UUID(int=1)
-
-
-def at(minutes: float) -> datetime:
-    """So many minutes before noon."""
-    return NOON - timedelta(minutes=minutes)
-
-
-@pytest.fixture(scope="module")
-def database_of_battles(clickhouse: Settings) -> Iterator[Settings]:
-    """A database of this module, with the project's tables and nothing in them."""
-    settings = clickhouse.model_copy(update={"clickhouse_database": "test_battles"})
-    apply_migrations(settings)
-    yield settings
-    with writer_client(settings, database="") as client:
-        client.command("DROP DATABASE test_battles SYNC")
-
-
-@pytest.fixture
-def tables(database_of_battles: Settings) -> Iterator[Settings]:
-    """The same, emptied after the test."""
-    yield database_of_battles
-    empty(database_of_battles)
-
-
-@pytest.fixture(scope="module")
-def reader(database_of_battles: Settings) -> Iterator[Client]:
-    """The board's client."""
-    with reader_client(database_of_battles) as client:
-        yield client
-
-
-def found(client: Client, name: str, **params: object) -> list[dict[str, Any]]:
-    """A query's rows."""
-    return list(run_query(client, name, **params).named_results())
 
 
 def block(name: str, minutes: float, **more: Any) -> dict[str, Any]:

@@ -1,57 +1,18 @@
 """Each query of clickhouse/queries against hand-made rows in a real engine, through the reader's account."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
 from clickhouse_connect.driver.client import Client
 
-from services.common.clickhouse import reader_client, writer_client
-from services.common.migrations import apply_migrations
-from services.common.queries import all_queries, board_now, run_query
+from services.common.queries import all_queries, board_now
 from services.common.query_command import command
 from services.common.settings import Settings, get_settings
-from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, empty, insert
-
-HOUR = {"since": NOON - timedelta(hours=1), "until": NOON + timedelta(seconds=1)}
-
-
-def at(minutes: float) -> datetime:
-    """So many minutes before noon."""
-    return NOON - timedelta(minutes=minutes)
-
-
-@pytest.fixture(scope="module")
-def database_of_queries(clickhouse: Settings) -> Iterator[Settings]:
-    """A database of this module, with the project's tables and nothing in them."""
-    settings = clickhouse.model_copy(update={"clickhouse_database": "test_queries"})
-    apply_migrations(settings)
-    yield settings
-    with writer_client(settings, database="") as client:
-        client.command("DROP DATABASE test_queries SYNC")
-
-
-@pytest.fixture
-def tables(database_of_queries: Settings) -> Iterator[Settings]:
-    """The same, emptied after the test."""
-    yield database_of_queries
-    empty(database_of_queries)
-
-
-@pytest.fixture(scope="module")
-def reader(database_of_queries: Settings) -> Iterator[Client]:
-    """The board's client."""
-    with reader_client(database_of_queries) as client:
-        yield client
-
-
-def found(client: Client, name: str, **params: object) -> list[dict[str, Any]]:
-    """A query's rows."""
-    return list(run_query(client, name, **params).named_results())
+from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, insert
+from tests.sql.ask import HOUR, at, found
 
 
 @pytest.mark.parametrize("name", [query.name for query in all_queries()])
