@@ -27,14 +27,16 @@ demo: $(VENV)/demo.stamp ## Run everything here. SOURCE=live|simulate|FILE|URL; 
 init: ## Write .env with random passwords, where there is none. CONTACT=you@example.org names you to Wikimedia
 	@python=$$(sh scripts/find_python.sh) && "$$python" scripts/init_env.py $(if $(CONTACT),--contact '$(CONTACT)')
 
+NOTIFY := $(shell { [ -n "$$ALERT_WEBHOOK_URL" ] || grep -qs '^ALERT_WEBHOOK_URL=.' .env; } && echo --profile notify)
+
 .PHONY: up
 up: .env ## Start the containers and wait until all are healthy. SOURCE=simulate plays a war game
 ifeq ($(SOURCE),simulate)
-	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange docker compose --profile simulate up --build --wait
+	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange docker compose $(NOTIFY) --profile simulate up --build --wait
 else
 	@[ -n "$$EVENTSTREAMS_CONTACT" ] || grep -q '^EVENTSTREAMS_CONTACT=.' .env || { \
 		echo "Wikimedia asks for a contact: make init CONTACT=you@example.org. Without one: make up SOURCE=simulate" >&2; exit 1; }
-	docker compose up --build --wait
+	docker compose $(NOTIFY) up --build --wait
 endif
 
 .PHONY: down

@@ -4,12 +4,12 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards import links
 from dashboards.charts.battle import CAMPS, log_words
 from dashboards.charts.sides import SIDES
 from dashboards.columns import clock, course, link, number, text
 from dashboards.grid import addresses, choosing_table, table
 from dashboards.words import duration, names
+from services.common import links
 
 PHASES = (
     "brewing: two alternating reverts; war: three; ceasefire: a war without a revert for an hour; ended: by protection "

@@ -24,7 +24,7 @@ def clock(label: str, date: bool = False) -> Column:
 
 
 def link(label: str, words: str, width: int = 70) -> Column:
-    """An address of dashboards/links.py under fixed words; `width` in pixels."""
+    """An address of services/common/links.py under fixed words; `width` in pixels."""
     return st.column_config.LinkColumn(label, width=width, display_text=words)
 
 

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from dashboards import links
 from dashboards.charts.sides import SIDES
 from dashboards.columns import clock, link, number, text
 from dashboards.grid import addresses, table
 from dashboards.words import duration, names
+from services.common import links
 
 MOST_DIFFS = 4  # the rule is broken at the fourth revert
 

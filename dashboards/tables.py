@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from dashboards import links
 from dashboards.columns import Column, clock, link, number, text
+from services.common import links
 
 # MediaWiki's ways to undo; `method` of the table reverts
 METHODS = "undo: one edit; rollback: an editor's last edits; restore: an old version; manual: by hand."

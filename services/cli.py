@@ -18,6 +18,7 @@ COMMANDS = {
     "dashboard": ("services.common.dashboard", "Show the board at http://127.0.0.1:8501."),
     "migrate": ("services.common.migrations", "Bring ClickHouse's tables and the broker's topics up to date."),
     "simulate": ("services.simulator.command", "Serve a recording or a war game as EventStreams would."),
+    "notify": ("services.notifier.command", "Tell a webhook of battles and three-revert breaches."),
     "status": ("services.audit.status_command", "Tell how each part is, and how far behind."),
     "audit": ("services.audit.audit_command", "Recompute the results in SQL and compare them row for row."),
     "rebuild": ("services.audit.rebuild_command", "Write the recomputed results over a span of time."),

@@ -5,7 +5,6 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboards import links
 from dashboards.battle_tables import (
     ALTERNATIONS,
     INTENSITY,
@@ -22,6 +21,7 @@ from dashboards.charts.battle import matrix_chart, matrix_rows, tug_chart, tug_r
 from dashboards.data import Source, rows
 from dashboards.grid import addresses
 from dashboards.words import duration, moment, plain
+from services.common import links
 
 LEAST_MARGIN = pd.Timedelta(seconds=20)
 

@@ -123,6 +123,18 @@ class Settings(BaseSettings):
         description="Seconds of event time that a window stays open to late changes; later ones are counted as late.",
     )
 
+    # Alerts
+    alert_webhook_url: SecretStr = Field(
+        SecretStr(""),
+        description="A webhook that is told once of each battle that opens and each breach of the three-revert rule; "
+        "empty: nobody is. Who has the address may post there, so it is never logged.",
+    )
+    alert_webhook_format: Literal["auto", "slack", "discord", "json"] = Field(
+        "auto",
+        description="What the receiver understands; `auto`: Slack and Discord are known by their hosts, all others get "
+        "JSON with every field and a sentence in `text`.",
+    )
+
     # Files, logs and the dashboard
     data_dir: Path = Field(Path("data"), description="Where state, heartbeats and the embedded parts keep files.")
     dashboard_port: int = Field(8501, ge=1, le=65535, description="The dashboard's address is http://127.0.0.1:PORT.")

@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     workers: int
     dashboard: bool
     broker_memory_mb: int  # MiB that the broker may hold before it is replaced
+    notify: bool = False  # whether a webhook is told of incidents
 
     @property
     def worker_names(self) -> list[str]:
@@ -169,6 +170,17 @@ def parts_of(plan: Plan) -> list[Part]:
         # a long recording is read once before it plays
         ready = _answers(plan.ports.simulator, "/healthz")
         parts.insert(0, Part("simulator", command, Stage.SOURCE, ready=ready, start_limit=600))
+    if plan.notify:
+        parts.append(
+            Part(
+                "notifier",
+                _battlefield("notify"),
+                Stage.SOURCE,
+                ready=_beats(plan.data_dir, "notifier"),
+                needs=["migrate"],
+                vital=False,  # nothing of the stream hangs on it
+            )
+        )
     if plan.dashboard:
         ready = _answers(plan.ports.dashboard, "/_stcore/health")
         # needs nothing: while ClickHouse is away it says so, and its own start takes as long as ClickHouse's

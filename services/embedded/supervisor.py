@@ -65,6 +65,7 @@ class Part:
     ready: Callable[[int], bool] = lambda _pid: True
     needs: Sequence[str] = ()  # parts that must be ready (or, one-shot, done) before it starts
     one_shot: bool = False  # it is done when it ends with status 0
+    vital: bool = True  # whether the run ends when it does not come back; else it is tried again for ever
     # Parts whose work is void once this one has lost what it held: killed at its death, started anew after it.
     voids: Sequence[str] = ()
     # Why it must be replaced although it works, given its process id; "": it need not. Asked every tick.
@@ -269,11 +270,12 @@ class Supervisor:
         for name in part.voids:
             self._void(self.slots[name], now)
         limit = FAILURES_LIMIT if slot.was_ready else FIRST_FAILURES_LIMIT
-        if slot.failures >= limit:
+        if slot.failures >= limit and part.vital:
             raise PartFailed(self._last_words(part, what, slot.failures))
         delay = backoff(slot.failures)
         slot.phase, slot.since, slot.retry_at = Phase.DOWN, now, now + delay
-        count = f" (failure {slot.failures} of {limit})" if slot.failures > 1 else ""
+        bound = f" of {limit}" if part.vital else ""
+        count = f" (failure {slot.failures}{bound})" if slot.failures > 1 else ""
         self.notice(f"{part.name} {what}{count}; starting it again in {delay:.1f} s")
 
     def _void(self, slot: Slot, now: float) -> None:

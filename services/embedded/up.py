@@ -18,6 +18,7 @@ from services.embedded.game import HISTORY, with_start
 from services.embedded.plan import Plan, Play, Ports
 from services.embedded.ports import LOOPBACK, free_port
 from services.embedded.source import Source, choose_source, is_reachable
+from services.notifier.webhook import BadAddress, check_address
 from services.producer.command import BadSince, since_instant
 
 DEFAULT_SINCE = "1h"
@@ -88,6 +89,17 @@ def fill_in(source: Source, play: Play, since: str) -> str:
             return f"{HISTORY.seconds}s"
         case _:
             return ""
+
+
+def wants_notices(settings: Settings) -> bool:
+    """Whether a webhook is to be told of incidents. Raises CannotStart for an address that is none."""
+    url = settings.alert_webhook_url.get_secret_value()
+    try:
+        if url:
+            check_address(url)
+    except BadAddress as error:
+        raise CannotStart(str(error)) from None
+    return bool(url)
 
 
 def check_since(since: str) -> None:
@@ -178,6 +190,7 @@ def command(
             workers=workers,
             dashboard=dashboard,
             broker_memory_mb=settings.embedded_broker_memory_mb,
+            notify=wants_notices(settings),
         )
         check_since(plan.since)
         prepare_data_dir(plan.data_dir)

@@ -8,8 +8,6 @@ EventSource, and every end has a name.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ from aiohttp_sse_client.client import READY_STATE_CONNECTING, EventSource, Messa
 
 from services import __version__
 from services.common.change import Origin
+from services.common.retry import backoff, retry_after_seconds
 from services.common.settings import Settings
 
 LINE_LIMIT = 2**22  # bytes of one line; Wikimedia's largest events are far below 1 MiB
@@ -114,15 +113,6 @@ def other_datacenter(topic: str) -> str:
     return ""
 
 
-def backoff(attempt: int, retry_after: float, draw: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before the next attempt (0 is the first retry): full jitter below a doubling, capped bound.
-
-    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. The server's own wish is the least.
-    """
-    bound = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 20))
-    return float(retry_after + bound * draw())
-
-
 async def connect_forever(
     settings: Settings,
     resume: Callable[[], str],
@@ -162,7 +152,11 @@ async def connect_forever(
         on_end(end)
         attempt = 0 if delivered else attempt + 1
         # a connection that delivered and was cut, as Wikimedia does every 15 minutes, is taken up without delay
-        delay = backoff(attempt, end.retry_after) if attempt or end.retry_after else random.uniform(0, 0.2)  # noqa: S311 - jitter
+        delay = (
+            backoff(attempt, first=FIRST_DELAY, longest=LONGEST_DELAY, least=end.retry_after)
+            if attempt or end.retry_after
+            else random.uniform(0, 0.2)  # noqa: S311 - jitter
+        )
         log.info("connection ended", reason=end.reason, detail=end.detail, retry_in=round(delay, 1))
         await asyncio.sleep(delay)
 
@@ -198,7 +192,7 @@ async def _one_connection(
 
 
 def _end_of_status(error: aiohttp.ClientResponseError) -> End:
-    retry_after = _seconds(error.headers.get("Retry-After", "") if error.headers else "")
+    retry_after = retry_after_seconds(error.headers.get("Retry-After", "") if error.headers else "")
     match error.status:
         case 403:
             return End("refused", "403: the User-Agent needs a contact; set EVENTSTREAMS_CONTACT", max(retry_after, 30))
@@ -208,17 +202,3 @@ def _end_of_status(error: aiohttp.ClientResponseError) -> End:
             return End("server_error", f"{status} {error.message}", retry_after)
         case status:
             return End("status", f"{status} {error.message}", max(retry_after, 5))
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After as seconds: a number or an HTTP date (RFC 9110, 10.2.3); 0 where there is none, an hour at most."""
-    if not retry_after:
-        return 0.0
-    try:
-        return min(max(float(retry_after), 0.0), 3600.0)
-    except ValueError:
-        pass
-    try:
-        return min(max((parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds(), 0.0), 3600.0)
-    except ValueError:
-        return 0.0

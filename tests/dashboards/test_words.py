@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pandas as pd
 import pytest
 
-from dashboards import links
 from dashboards.battle_tables import why_words
 from dashboards.words import change, duration, moment, names, plain
+from services.common import links
 from services.common.settings import PROJECT_ROOT
 from tests.dashboards.rows import HOSTILE
 

@@ -17,7 +17,11 @@ from services.embedded.access import READER_LIMITS
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "compose.yaml").read_text()
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text()
-SECRETS = {"STACK_WRITER_PASSWORD": "a-writer-password", "STACK_READER_PASSWORD": "a-reader-password"}
+SECRETS = {
+    "STACK_WRITER_PASSWORD": "a-writer-password",
+    "STACK_READER_PASSWORD": "a-reader-password",
+    "STACK_NOTIFIER_PASSWORD": "a-notifier-password",
+}
 
 
 @cache
@@ -86,9 +90,10 @@ def test_each_service_knows_only_the_secrets_it_needs(services: dict[str, dict[s
 
     assert knowing("a-writer-password") == {"clickhouse", "migrate", "worker"}
     assert knowing("a-reader-password") == {"clickhouse", "producer", "dashboard"}
+    assert knowing("a-notifier-password") == {"clickhouse", "notifier"}
 
 
-def test_only_the_producer_has_a_way_out() -> None:
+def test_only_producer_and_notifier_have_a_way_out() -> None:
     compose_command()
     plan = json.loads(config(SECRETS).stdout)
     translating = {
@@ -98,7 +103,8 @@ def test_only_the_producer_has_a_way_out() -> None:
         and network.get("driver_opts", {}).get("com.docker.network.bridge.enable_ip_masquerade") != "false"
     }
     assert {name for name, service in plan["services"].items() if translating & set(service["networks"])} == {
-        "producer"
+        "producer",
+        "notifier",
     }
 
 
@@ -119,16 +125,20 @@ def test_clickhouse_accounts() -> None:
     assert users is not None
     accounts = {account.tag: account for account in users}
     assert accounts.pop("default").get("remove"), "the image's passwordless account must go"
-    assert set(accounts) == {"writer", "reader"}
+    assert set(accounts) == {"writer", "reader", "notifier"}
     for name, account in accounts.items():
         password = account.find("password")
         assert password is not None
         assert (password.get("from_env"), password.text) == (f"CLICKHOUSE_{name.upper()}_PASSWORD", None)
         grants = [grant.text or "" for grant in account.findall("grants/query")]
         assert grants
-        assert all(grant.endswith(" ON battlefield.*") for grant in grants)
+        assert all(re.search(r" ON battlefield\.(\*|announcements)$", grant) for grant in grants)
     assert [grant.text for grant in accounts["reader"].findall("grants/query")] == [
         "GRANT SHOW, SELECT ON battlefield.*"
+    ]
+    assert [grant.text for grant in accounts["notifier"].findall("grants/query")] == [
+        "GRANT SELECT ON battlefield.*",
+        "GRANT INSERT ON battlefield.announcements",
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
 from services.common.heartbeat import beat
 from services.common.settings import PROJECT_ROOT, Settings
@@ -26,7 +27,7 @@ from services.embedded.checks import (
 from services.embedded.game import with_start
 from services.embedded.plan import Plan, Play, Ports, child_environment, parts_of, simulator_arguments
 from services.embedded.source import Source, choose_source, is_reachable
-from services.embedded.up import PortOptions, check_finite, check_since, choose_ports, fill_in
+from services.embedded.up import PortOptions, check_finite, check_since, choose_ports, fill_in, wants_notices
 
 PORTS = Ports(1001, 1002, 1003, 1004)
 CONTACT = "you@example.org"
@@ -239,6 +240,20 @@ def test_what_plays_at_full_speed_waits_for_the_workers(tmp_path: Path) -> None:
 def test_the_parts_of_a_live_run_without_a_board(tmp_path: Path) -> None:
     names = [part.name for part in parts_of(plan_of(LIVE, tmp_path, dashboard=False))]
     assert names == ["broker", "clickhouse", "migrate", "worker-1", "producer"]
+
+
+def test_a_notifier_is_planned_for_a_webhook_alone(tmp_path: Path) -> None:
+    url = "https://hooks.example.org/secret-part"
+    assert not wants_notices(settings_with(alert_webhook_url=SecretStr("")))
+    assert wants_notices(settings_with(alert_webhook_url=SecretStr(url)))
+    with pytest.raises(CannotStart, match="ALERT_WEBHOOK_URL") as refused:
+        wants_notices(settings_with(alert_webhook_url=SecretStr("secret-part")))
+    assert "secret-part" not in str(refused.value)
+
+    parts = {part.name: part for part in parts_of(plan_of(LIVE, tmp_path, notify=True))}
+    assert parts["notifier"].needs == ["migrate"]
+    assert not parts["notifier"].vital
+    assert not any("notifier" in part.needs for part in parts.values())
 
 
 def test_a_broker_that_holds_too_much_is_replaced(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.settings import Settings
 from services.producer.command import BadSince, since_instant
-from services.producer.stream import LONGEST_DELAY, MissingContact, backoff, last_event_id, other_datacenter, user_agent
+from services.producer.stream import MissingContact, last_event_id, other_datacenter, user_agent
 
 CODFW, EQIAD = "codfw.mediawiki.recentchange", "eqiad.mediawiki.recentchange"
 
@@ -36,13 +36,6 @@ def test_never_asks_for_offset_minus_one_which_means_latest():
 def test_the_other_datacenter_of_a_game_is_in_the_same_game():
     assert other_datacenter("wargame-7.codfw.mediawiki.recentchange") == "wargame-7.eqiad.mediawiki.recentchange"
     assert other_datacenter("something.else") == ""
-
-
-def test_backoff_doubles_to_a_cap_and_honours_the_server():
-    assert [backoff(n, 0, lambda: 1.0) for n in range(4)] == [0.5, 1.0, 2.0, 4.0]
-    assert backoff(50, 0, lambda: 1.0) == LONGEST_DELAY
-    assert backoff(0, 120, lambda: 0.0) == 120
-    assert backoff(10, 0, lambda: 0.0) == 0
 
 
 def test_wikimedia_is_never_asked_without_a_contact():

@@ -164,6 +164,18 @@ def test_a_part_that_does_not_come_back_ends_everything_with_its_last_words(tmp_
     assert len(notices) == FIRST_FAILURES_LIMIT - 1
 
 
+def test_a_part_that_is_not_vital_never_ends_the_others(tmp_path: Path) -> None:
+    clock = iter(range(0, 10_000_000, 40))
+    notices: list[str] = []
+    parts = [
+        Part("worker", SLEEP, Stage.WORK),
+        Part("notifier", [sys.executable, "-S", "-c", "raise SystemExit(7)"], Stage.SOURCE, vital=False),
+    ]
+    with Supervisor(parts, dict(os.environ), tmp_path, notices.append, clock=lambda: float(next(clock))) as supervisor:
+        tick_until(supervisor, lambda: len(notices) > FAILURES_LIMIT + 1)
+        assert supervisor.slots["worker"].phase is Phase.READY
+
+
 def test_a_part_that_was_ready_before_is_given_more_chances(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     script = f"import os, time; time.sleep(0 if os.path.exists({str(broken)!r}) else 60)"
