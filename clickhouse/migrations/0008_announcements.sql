@@ -1,8 +1,7 @@
 -- What ALERT_WEBHOOK_URL was told of: a row for each incident that `battlefield notify` has tried to announce.
 --
 -- It is written before each attempt and after it, so one that was cut off in between can be told from one that failed.
--- Only ids are kept and they are few, so nothing expires: without its first row the notifier would not know when it
--- began, and without the others it might tell twice.
+-- Only the last hour is ever announced, so rows may expire like the incidents that they are of.
 CREATE TABLE IF NOT EXISTS announcements
 (
     incident_id UUID,                   -- battle_id or alert_id; zeros: when announcing began
@@ -15,4 +14,5 @@ CREATE TABLE IF NOT EXISTS announcements
     version     UInt64                  -- grows with every attempt and its outcome
 )
 ENGINE = ReplacingMergeTree(version)
-ORDER BY incident_id;
+ORDER BY incident_id
+TTL stored + INTERVAL 730 DAY;

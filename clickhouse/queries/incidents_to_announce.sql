@@ -3,7 +3,7 @@
 -- param limit: at most this many [default 100]
 WITH
     greatest({since:DateTime('UTC')}, ifNull(
-        (SELECT minOrNull(moment) FROM announcements FINAL WHERE outcome = 'begun'), toDateTime(4294967295, 'UTC'))) AS since
+        (SELECT minOrNull(moment) FROM announcements FINAL WHERE outcome = 'begun'), {since:DateTime('UTC')})) AS since
 SELECT
     incident_id,
     kind, -- battle_opened, three_revert_breach

@@ -5,7 +5,7 @@ from clickhouse_connect.driver.client import Client
 from services.common.settings import Settings
 
 # What the long view is made of, and what cannot be computed again once the raw rows are gone.
-LONG_KEPT = ("reverts", "battles", "alerts", "fronts_hourly", "fronts_daily", "audits")
+LONG_KEPT = ("reverts", "battles", "alerts", "fronts_hourly", "fronts_daily", "audits", "announcements")
 RAW = ("edits", "fronts", "dead_letters", "duplicates", "ledger")
 
 _PRESENT = r"""
