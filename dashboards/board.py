@@ -1,6 +1,7 @@
 """What all pages share: the controls, the moment they look at, the line that says what plays, refresh and errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import altair as alt
@@ -9,6 +10,7 @@ import streamlit as st
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dashboards.data import Source, explain, rows, what_plays
+from dashboards.namespaces import NAMESPACES, namespace_name
 from dashboards.words import duration, moment, plain
 
 
@@ -17,21 +19,29 @@ class Range(NamedTuple):
 
     seconds: int
     step: int
+    coarse: int  # step of a heat map and of small charts
     refresh: float
     words: str
 
 
-# The key stands in the address. Steps keep a chart at 60 to 360 points; what moves slowly is read less often.
+# The key stands in the address. Steps keep a chart at 60 to 360 points, a heat map at 30 to 48; what moves slowly is
+# read less often. From 7 days on, steps are whole hours: query `tallies` reads the hourly roll-up there.
 RANGES = {
-    "15m": Range(900, 10, 2.0, "15 min"),
-    "1h": Range(3600, 60, 2.0, "1 h"),
-    "6h": Range(21_600, 60, 5.0, "6 h"),
-    "24h": Range(86_400, 300, 15.0, "24 h"),
+    "15m": Range(900, 10, 30, 2.0, "15 min"),
+    "1h": Range(3600, 60, 120, 2.0, "1 h"),
+    "6h": Range(21_600, 60, 600, 5.0, "6 h"),
+    "24h": Range(86_400, 300, 1800, 15.0, "24 h"),
+    "7d": Range(604_800, 3600, 14_400, 60.0, "7 days"),
+    "30d": Range(2_592_000, 14_400, 86_400, 120.0, "30 days"),
 }
+PAST_REFRESH = 30.0  # seconds; what is over hardly changes, but ClickHouse may come back
+FIRST_EDIT = datetime(2001, 1, 15)
 
 
 # Wikipedia is never silent this long: there are 33 changes a second
 STALE_SECONDS = 30
+
+LEAST_COVERED = 10.0  # seconds, a window of `fronts`: a rate over less is noise
 
 WAY_BACK = "way back"  # session state: the address's parameters before a battle was opened
 
@@ -40,7 +50,16 @@ class View(NamedTuple):
     """What a viewer chose."""
 
     range: Range
-    wikis: list[str]  # empty: all
+    wikis: Sequence[str] = ()  # empty: all
+    namespaces: Sequence[int] = ()  # empty: all
+    until: pd.Timestamp | None = None  # the board as it was then; None: now
+
+    @property
+    def span_words(self) -> str:
+        """`in the last 1 h`, or `in the 1 h before 2024-12-07 12:00:00 UTC`."""
+        if self.until is None:
+            return f"in the last {self.range.words}"
+        return f"in the {self.range.words} before {moment(self.until)}"
 
 
 class Moment(NamedTuple):
@@ -48,39 +67,71 @@ class Moment(NamedTuple):
 
     since: pd.Timestamp
     until: pd.Timestamp
-    wikis: list[str]
+    wikis: Sequence[str]
+    namespaces: Sequence[int]
 
 
 def moment_of(view: View, now: pd.Timestamp) -> Moment:
     """The range that ends now. It begins on a full step, so it is up to one step longer than chosen."""
     until = now.ceil("s")
     since = (until - pd.Timedelta(seconds=view.range.seconds)).floor(f"{view.range.step}s")
-    return Moment(since, until, view.wikis)
+    return Moment(since, until, view.wikis, view.namespaces)
 
 
-def controls() -> View:
-    """Range and wikis, kept in the address (`?range=1h&wiki=dewiki`) so that a link shows the same board."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.segmented_control(
-            "Range",
-            list(RANGES),
-            default="1h",
-            required=True,
-            key="range",
-            bind="query-params",
-            help="How far back the board looks. It ends now while Wikipedia is live, else at the newest edit played.",
-        )
-        wikis = st.multiselect(
-            "Wikis",
-            _known_wikis(),
-            key="wiki",
-            bind="query-params",
-            accept_new_options=True,
-            placeholder="All wikis",
-            width=420,
-            help="Database names, such as enwiki (English Wikipedia), dewiktionary (German Wiktionary), wikidatawiki.",
-        )
-    return View(RANGES[chosen or "1h"], wikis)
+def covered_seconds(at: Moment, oldest_event: pd.Timestamp) -> float:
+    """How much of the range is known: a game of ten minutes tells nothing of the rest of an hour."""
+    return max((at.until - max(at.since, oldest_event)).total_seconds(), LEAST_COVERED)
+
+
+def controls(ranged: bool = True) -> View:
+    """Range, moment and filters, kept in the address so that a link shows the same board.
+
+    `?range=1h&until=2024-12-07T12:00&wiki=dewiki&ns=Article`. Without `ranged` the page shows all that is kept.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        chosen = "1h"
+        if ranged:
+            chosen = st.segmented_control(
+                "Range",
+                list(RANGES),
+                default="1h",
+                required=True,
+                key="range",
+                bind="query-params",
+                label_visibility="collapsed",
+            )
+        with st.popover("Filter", icon=":material/tune:", help="The moment, wikis and namespaces that you look at."):
+            until = st.datetime_input(
+                "As it was at (UTC)",
+                value=None,
+                min_value=FIRST_EDIT,
+                max_value=FIRST_EDIT.replace(year=2100),
+                step=60,
+                key="until",
+                bind="query-params",
+                help="The board as it was at a past moment. Empty: now, which is the newest edit of a recording.",
+            )
+            wikis = st.multiselect(
+                "Wikis",
+                _known_wikis(),
+                key="wiki",
+                bind="query-params",
+                accept_new_options=True,
+                placeholder="All wikis",
+                help="Database names: enwiki (English Wikipedia), dewiktionary (German Wiktionary), wikidatawiki.",
+            )
+            names = st.multiselect(
+                "Namespaces",
+                list(NAMESPACES.values()),
+                key="ns",
+                bind="query-params",
+                placeholder="All namespaces",
+                help="MediaWiki's kinds of pages: articles, their talk pages, users' pages, templates and so on.",
+            )
+        then = pd.Timestamp(until, tz="UTC") if until else None
+        for words in ([f"as it was at {moment(then)}"] if then else []) + wikis + names:
+            st.badge(plain(words), color="gray")
+    return View(RANGES[chosen or "1h"], wikis, [number for number, name in NAMESPACES.items() if name in names], then)
 
 
 def _known_wikis() -> list[str]:
@@ -89,14 +140,17 @@ def _known_wikis() -> list[str]:
         source = what_plays()
         if source is None:
             return []
-        day = moment_of(View(RANGES["24h"], []), source.now.floor("h"))  # the same for an hour, so it is shared
+        day = moment_of(View(RANGES["24h"]), source.now.floor("h"))  # the same for an hour, so it is shared
         return sorted(rows("wikis", since=day.since, until=source.now.ceil("h"), limit=1000)["wiki"])
     except DatabaseError:
         return []
 
 
 def live(draw: Callable[[View, Source], None], view: View) -> None:
-    """Draw now, and again every `view.range.refresh` seconds, without running the rest of the page."""
+    """Draw now, and again every `view.range.refresh` seconds, without running the rest of the page.
+
+    `draw` gets the source as it was at the view's moment.
+    """
 
     def once() -> None:
         try:
@@ -106,7 +160,7 @@ def live(draw: Callable[[View, Source], None], view: View) -> None:
                 st.caption("Nothing after a minute? See that `battlefield produce` and `battlefield work` run.")
             else:
                 status_line(source)
-                draw(view, source)
+                draw(view, as_it_was(source, view.until))
         except DatabaseError as error:
             trouble = explain(error)
             st.error(f"{plain(trouble.what)} {trouble.remedy}", icon=":material/cloud_off:")
@@ -114,7 +168,14 @@ def live(draw: Callable[[View, Source], None], view: View) -> None:
             with st.expander("What ClickHouse or the connection said"):
                 st.code(trouble.detail, language=None, wrap_lines=True)
 
-    st.fragment(once, run_every=view.range.refresh)()
+    st.fragment(once, run_every=PAST_REFRESH if view.until else view.range.refresh)()
+
+
+def as_it_was(source: Source, until: pd.Timestamp | None) -> Source:
+    """The source at a past moment: nothing is newer than that."""
+    if until is None or until >= source.now:
+        return source
+    return source._replace(now=until, newest_event=min(source.newest_event, until))
 
 
 def status_line(source: Source) -> None:
@@ -147,20 +208,26 @@ def _live_badge(quiet_seconds: float) -> None:
 def why_empty(what: str, view: View, source: Source) -> str:
     """Why a chart or table of `what` has nothing to show, and what to do; markdown."""
     where = f" on {', '.join(map(plain, view.wikis))}" if view.wikis else ""
-    reason = f"No {what}{where} in the last {view.range.words}."
-    if source.kind == "live" and source.quiet_seconds > view.range.seconds:
+    if view.namespaces:
+        where += f" in {', '.join(map(namespace_name, view.namespaces))}"
+    reason = f"No {what}{where} {view.span_words}."
+    if view.until and view.until < source.oldest_event:
+        return f"{reason} What is kept begins at {moment(source.oldest_event)}."
+    if source.kind == "live" and not view.until and source.quiet_seconds > view.range.seconds:
         return (
             f"{reason} The newest edit is {duration(source.quiet_seconds)} old: see that `battlefield produce` and "
             "`battlefield work` run."
         )
-    return f"{reason} Choose a longer range{' or other wikis' if view.wikis else ''}."
+    filters = [name for name, chosen in (("wikis", view.wikis), ("namespaces", view.namespaces)) if chosen]
+    return f"{reason} Choose a longer range{''.join(f' or other {name}' for name in filters)}."
 
 
 def open_battle(battle_id: str) -> None:
     """Go to the page of one battle, and keep the viewer's choice for the way back."""
     # kept beside the address: Streamlit lets nobody but the widget itself set a parameter that is bound to it
     st.session_state[WAY_BACK] = {name: st.query_params.get_all(name) for name in st.query_params}
-    st.switch_page("views/battle.py", query_params={"battle": battle_id})
+    then = {"until": st.query_params["until"]} if "until" in st.query_params else {}
+    st.switch_page("views/battle.py", query_params={"battle": battle_id, **then})
 
 
 def way_back() -> None:

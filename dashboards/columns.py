@@ -12,9 +12,16 @@ def text(label: str, width: int = 100, meaning: str | None = None) -> Column:
     return st.column_config.TextColumn(label, width=width, help=meaning)
 
 
-def number(label: str, meaning: str, width: int = 70) -> Column:
-    """A whole number; `width` in pixels."""
-    return st.column_config.NumberColumn(label, width=width, help=meaning, format="localized")
+def number(label: str, meaning: str, width: int = 70, number_format: str = "localized") -> Column:
+    """A number, a whole one where `number_format` does not say else; `width` in pixels."""
+    return st.column_config.NumberColumn(label, width=width, help=meaning, format=number_format)
+
+
+def share(label: str, meaning: str, width: int = 110) -> Column:
+    """A share from 0 to 100, as a bar with its number; `width` in pixels."""
+    return st.column_config.ProgressColumn(
+        label, width=width, help=meaning, format="%.0f %%", min_value=0, max_value=100
+    )
 
 
 def clock(label: str, date: bool = False) -> Column:

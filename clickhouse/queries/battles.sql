@@ -2,6 +2,7 @@
 -- param since: begin of the range: what had ended before it is left out [default now-1h]
 -- param until: end of the range, and the moment whose phase is told [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param namespaces: only these namespaces, by number; none: all [default ]
 -- param brewing: 1: battles too that have not become wars, with two alternations so far [default 0]
 -- param battle: only this one, by its id, whenever it was; none: all [default ]
 -- param newest: 1: the newest wars first, not the fiercest [default 0]
@@ -20,7 +21,8 @@ WITH
             opened < until
             AND updated >= since - silence
             AND ({brewing:UInt32} != 0 OR ifNull(declared < until, false))
-            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki)))
+            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace)))
     ),
     -- A block is logged on the fighter's own user page, so the page's shard never sees it. It ended the battle if it
     -- came after the newest revert: where reverts went on, it did not. `User` has a name of its own in each language.

@@ -2,6 +2,7 @@
 -- param since: begin of the range, included [default now-1h]
 -- param until: end of the range, left out [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param namespaces: only these namespaces, by number; none: all [default ]
 -- param pages: on at least this many pages [default 2]
 -- param limit: at most this many accounts [default 20]
 SELECT
@@ -20,6 +21,7 @@ WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
     AND timestamp >= {since:DateTime('UTC')}
     AND timestamp < {until:DateTime('UTC')}
     AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
     AND NOT self_revert
     AND reverted_actor = 'temporary'
 GROUP BY source, wiki, reverted

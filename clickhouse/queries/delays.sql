@@ -2,6 +2,7 @@
 -- param since: begin of the range, included [default now-15m]
 -- param until: end of the range, left out [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param namespaces: only these namespaces, by number; none: all [default ]
 WITH
     dateDiff('millisecond', toDateTime64(timestamp, 3, 'UTC'), received) / 1000 AS to_read,
     -- `stored` has whole seconds, cut off: at worst it lies before `received`
@@ -19,4 +20,5 @@ WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
     AND timestamp >= {since:DateTime('UTC')}
     AND timestamp < {until:DateTime('UTC')}
     AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
 HAVING changes > 0

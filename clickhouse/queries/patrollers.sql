@@ -2,6 +2,7 @@
 -- param since: begin of the range, included [default now-1h]
 -- param until: end of the range, left out [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
+-- param namespaces: only these namespaces, by number; none: all [default ]
 -- param limit: at most this many bots, and as many others [default 15]
 SELECT
     reverter,
@@ -18,6 +19,7 @@ WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
     AND timestamp >= {since:DateTime('UTC')}
     AND timestamp < {until:DateTime('UTC')}
     AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
     AND NOT self_revert
     AND reverter != ''
 GROUP BY reverter

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from dashboards.charts.times import format_for, time_axis
+from dashboards.charts.times import time_axis
 
 # Side in the table battles -> name on the board. Not the colours of charts/sides.py: there a side is people or bots.
 # Green and vermilion of Okabe and Ito; each side has a shape of its own too.
@@ -81,9 +81,7 @@ def log_words(log: pd.DataFrame) -> list[str]:
 
 def tug_chart(rows: pd.DataFrame) -> alt.LayerChart:
     """`rows`: of tug_rows."""
-    edits = rows[rows["part"] == _EDIT]
-    seconds = (edits["until"].max() - edits["time"].min()).total_seconds() if len(edits) else 0.0
-    time = time_axis(format_for(seconds))
+    time = time_axis()
     size = alt.Y(
         "size:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title="page size (bytes)", format=",d", tickCount=6)
     )

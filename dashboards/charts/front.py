@@ -8,6 +8,7 @@ from dashboards.charts.times import UTC_TIME, time_axis
 
 # The newest changes of a step arrive a few seconds after it ended; without this wait the line dips at its end
 SETTLE_SECONDS = 5
+SMALL_HEIGHT = 120  # pixels
 
 
 def complete_steps(
@@ -42,21 +43,18 @@ def front_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
     return pd.concat(sides).reset_index()
 
 
-def front_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
-    """`front`: complete rows of query `front`, `step` seconds apart."""
-    time = time_axis()
+def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.LayerChart:
+    """`front`: complete rows of query `front`, `step` seconds apart; `small`: one of several, without words."""
+    time = time_axis(4, title=None) if small else time_axis()
+    ticks = {"labelExpr": "format(abs(datum.value), '~s')", "tickCount": 3 if small else 6}
     areas = (
         alt.Chart()
         .mark_area(interpolate="monotone", opacity=0.85, line=False)
         .encode(
             x=time,
-            y=alt.Y(
-                "top:Q",
-                stack=None,
-                axis=alt.Axis(title="edits per minute", labelExpr="format(abs(datum.value), ',d')", tickCount=6),
-            ),
+            y=alt.Y("top:Q", stack=None, axis=alt.Axis(title=None if small else "edits per minute", **ticks)),
             y2="bottom:Q",
-            color=side_colour(),
+            color=side_colour(legend=not small),
         )
     )
     line = alt.Chart().mark_rule(color="#888").encode(y=alt.datum(0))
@@ -77,4 +75,5 @@ def front_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
         )
         .add_params(hover)
     )
-    return alt.LayerChart(layer=[areas, line, hair], data=front_rows(front, step)).properties(height=380)
+    height = SMALL_HEIGHT if small else 380
+    return alt.LayerChart(layer=[areas, line, hair], data=front_rows(front, step)).properties(height=height)

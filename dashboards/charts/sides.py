@@ -6,12 +6,12 @@ import altair as alt
 SIDES = {"person": "People", "temporary": "Temporary accounts", "bot": "Bots"}
 
 
-def side_colour() -> alt.Color:
+def side_colour(legend: bool = True) -> alt.Color:
     """One colour per side, the same in every chart, with the legend above the chart."""
     return alt.Color(
         "side:N",
         scale=alt.Scale(domain=list(SIDES.values())),
-        legend=alt.Legend(title=None, orient="top", labelLimit=0, symbolType="square"),
+        legend=alt.Legend(title=None, orient="top", labelLimit=0, symbolType="square") if legend else None,
     )
 
 

@@ -5,14 +5,22 @@ import altair as alt
 # for tooltips, which would show the browser's own zone
 UTC_TIME = "utcFormat(datum.time, '%Y-%m-%d %H:%M:%S')"
 
+# A tick is written by the coarsest unit that it is the beginning of: whatever the span, neighbours differ.
+TICKS = {
+    "milliseconds": "",
+    "seconds": "%H:%M:%S",
+    "minutes": "%H:%M",
+    "hours": "%H:%M",
+    "day": "%d %b",
+    "date": "%d %b",
+    "week": "%d %b",
+    "month": "%d %b",
+    "quarter": "%d %b",
+    "year": "%Y",
+}
 
-def time_axis(time_format: str = "%H:%M") -> alt.X:
-    """Field `time` from left to right, in UTC."""
-    # more ticks than eight would fall between minutes, and the same minute be written twice
-    axis = alt.Axis(title="time (UTC)", format=time_format, grid=False, tickCount=8)
+
+def time_axis(ticks: int = 8, title: str | None = "time (UTC)") -> alt.X:
+    """Field `time` from left to right, in UTC, with about so many ticks."""
+    axis = alt.Axis(title=title, format=TICKS, grid=False, tickCount=ticks, labelOverlap=True)
     return alt.X("time:T", scale=alt.Scale(type="utc"), axis=axis)
-
-
-def format_for(seconds: float) -> str:
-    """A format in which neighbours of eight ticks over so many seconds differ."""
-    return "%H:%M:%S" if seconds < 8 * 60 else "%H:%M" if seconds < 86_400 else "%d %b %H:%M"

@@ -105,4 +105,4 @@ def span(battle: pd.Series, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timesta
 
 
 way_back()
-live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"], []))
+live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"]))

@@ -6,7 +6,18 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.battle_tables import PHASES, newest_battles_table
-from dashboards.board import Moment, View, controls, live, moment_of, open_battle, section, show, why_empty
+from dashboards.board import (
+    Moment,
+    View,
+    controls,
+    covered_seconds,
+    live,
+    moment_of,
+    open_battle,
+    section,
+    show,
+    why_empty,
+)
 from dashboards.charts.front import complete_steps, front_chart
 from dashboards.charts.sides import SIDES
 from dashboards.charts.wikis import wikis_chart
@@ -17,7 +28,6 @@ from dashboards.words import change
 BUSIEST_WIKIS = 12
 TABLE_ROWS = 15
 NEWEST_BATTLES = 6
-LEAST_COVERED = 10.0  # seconds, a window of `fronts`: a rate over less is noise
 
 Colour: TypeAlias = Literal["blue", "violet", "orange", "red"]  # by .streamlit/config.toml
 COLOURS: dict[str, Colour] = {"person": "blue", "temporary": "violet", "bot": "orange"}
@@ -36,6 +46,7 @@ def draw(view: View, source: Source) -> None:
     at = looked_at._asdict()
     front = rows("front", step=view.range.step, **at)
     totals = rows("totals", **at)
+    before = totals_before(looked_at, source)
     wikis = rows("wikis", limit=BUSIEST_WIKIS, **at)
     battles = rows("battles", newest=1, limit=NEWEST_BATTLES, **at)
     pages = rows("pages_under_fire", limit=TABLE_ROWS, **at)
@@ -51,7 +62,7 @@ def draw(view: View, source: Source) -> None:
         if chosen := newest_battles_table(found, source.now):
             open_battle(chosen)
 
-    figures(totals, steps, view, looked_at, source)
+    figures(totals, before, steps, view, looked_at, source)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         meaning = "Edits per minute: people and temporary accounts push up, bots push down."
@@ -71,18 +82,23 @@ def draw(view: View, source: Source) -> None:
     section("Newest reverts", REVERT, newest, no_reverts, lambda found: newest_table(found, linked))
 
 
-def covered_seconds(at: Moment, oldest_event: pd.Timestamp) -> float:
-    """How much of the range is known: a game of ten minutes tells nothing of the rest of an hour."""
-    return max((at.until - max(at.since, oldest_event)).total_seconds(), LEAST_COVERED)
+def totals_before(at: Moment, source: Source) -> pd.DataFrame | None:
+    """Totals of the range of the same length before this one, where that is known whole."""
+    before = at._replace(since=at.since - (at.until - at.since), until=at.since)
+    return rows("totals", **before._asdict()) if source.oldest_event <= before.since else None
 
 
-def figures(totals: pd.DataFrame, steps: pd.DataFrame, view: View, at: Moment, source: Source) -> None:
+def figures(
+    totals: pd.DataFrame, before: pd.DataFrame | None, steps: pd.DataFrame, view: View, at: Moment, source: Source
+) -> None:
     """Totals of the range with their course, against the range before where that is known whole."""
     minutes = covered_seconds(at, source.oldest_event) / 60
-    before_is_known = source.oldest_event <= source.now - pd.Timedelta(seconds=2 * view.range.seconds)
 
-    def figure(label: str, unit: str, now: int, before: int, course: pd.Series, colour: Colour, meaning: str) -> None:
-        against = change(now, before) if before_is_known else None
+    def figure(label: str, unit: str, actors: list[str], course: pd.Series, colour: Colour, meaning: str) -> None:
+        now, earlier = (
+            0 if found is None else int(found[found["actor"].isin(actors)][unit].sum()) for found in (totals, before)
+        )
+        against = None if before is None else change(now, earlier)
         st.metric(
             label,
             f"{now:,} {unit}",
@@ -99,11 +115,9 @@ def figures(totals: pd.DataFrame, steps: pd.DataFrame, view: View, at: Moment, s
 
     with st.container(horizontal=True, gap="small"):
         for actor, side in SIDES.items():
-            mine = totals[totals["actor"] == actor]
-            now, before = int(mine["edits"].sum()), int(mine["edits_before"].sum())
-            figure(side, "edits", now, before, steps[steps["actor"] == actor]["edits"], COLOURS[actor], MEANINGS[actor])
-        now, before = int(totals["reverts"].sum()), int(totals["reverts_before"].sum())
-        figure("All sides", "reverts", now, before, steps.groupby("time")["reverts"].sum(), "red", REVERT)
+            course = steps[steps["actor"] == actor]["edits"]
+            figure(side, "edits", [actor], course, COLOURS[actor], MEANINGS[actor])
+        figure("All sides", "reverts", list(SIDES), steps.groupby("time")["reverts"].sum(), "red", REVERT)
 
 
 live(draw, controls())

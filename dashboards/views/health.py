@@ -42,7 +42,7 @@ def draw(view: View, source: Source) -> None:
         section("Dropped, by reason", meaning, dropped, "Nothing was dropped yet.", dropped_table)
     with right:
         meaning = "Came after their window had closed: stored as edits, but not in the fronts."
-        section("Late, by wiki", meaning, late, f"Nothing came late in the last {view.range.words}.", late_table)
+        section("Late, by wiki", meaning, late, f"Nothing came late {view.span_words}.", late_table)
     meaning = "What could not be used, with the newest of each reason; nothing is thrown away."
     section("Dead letters", meaning, dead, "No dead letters.", dead_letters_table)
     st.caption(

@@ -41,9 +41,9 @@ class Definition(NamedTuple):
         )
 
 
-def _rollup(name: str, time: str) -> Table:
+def _rollup(name: str, time: str, **more: str) -> Table:
     figures = ("edits", "late", "creations", "reverts", "reverted")
-    columns = {time: "DateTime('UTC')", "wiki": "String", "actor": "String", "source": "String"}
+    columns = {time: "DateTime('UTC')", "wiki": "String", **more, "actor": "String", "source": "String"}
     columns |= dict.fromkeys(figures, "UInt32") | dict.fromkeys(("bytes_added", "bytes_removed", "version"), "UInt64")
     return Table(name, tuple(columns), tuple(columns.values()))
 
@@ -64,7 +64,10 @@ REVERTS_DEFINED = Definition(
 # a replay stores the same rows again, later
 _CARRIED = ("raw_since",)
 HOURLY_DEFINED = Definition(
-    _rollup("fronts_hourly", "hour"), "hour", _columns("hour", "wiki", "actor", "source"), carried=_CARRIED
+    _rollup("fronts_hourly", "hour", namespace="Int32"),
+    "hour",
+    _columns("hour", "wiki", "namespace", "actor", "source"),
+    carried=_CARRIED,
 )
 DAILY_DEFINED = Definition(
     _rollup("fronts_daily", "day"), "day", _columns("day", "wiki", "actor", "source"), carried=_CARRIED

@@ -97,9 +97,20 @@ def _text(value: object, _now: Callable[[], datetime]) -> str:
 def _texts(value: object, now: Callable[[], datetime]) -> list[str]:
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
+    return [_text(item, now) for item in _items(value)]
+
+
+def _integers(value: object, now: Callable[[], datetime]) -> list[int]:
+    numbers = [int(item) for item in (_texts(value, now) if isinstance(value, str) else _items(value))]
+    if not all(-(2**31) <= number < 2**31 for number in numbers):
+        raise ValueError("out of range")
+    return numbers
+
+
+def _items(value: object) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError("not a list")
-    return [_text(item, now) for item in value]
+    return list(value)
 
 
 class _Parser(NamedTuple):
@@ -112,6 +123,7 @@ PARSERS = {
     "UInt32": _Parser(_unsigned, "a whole number from 0 to 4294967295"),
     "String": _Parser(_text, "a text"),
     "Array(String)": _Parser(_texts, "texts, separated by commas"),
+    "Array(Int32)": _Parser(_integers, "whole numbers, separated by commas"),
 }
 
 

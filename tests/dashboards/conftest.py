@@ -55,10 +55,10 @@ def board(board_database: Settings, point_at: Callable[[Settings], None]) -> Ite
 def open_page(page: str = "views/front_line.py", **address: str | list[str]) -> AppTest:
     """A page as a viewer finds it, by its file and the address's parameters; no exception may have come up."""
     app = AppTest.from_file(str(APP), default_timeout=60)
+    if page != "views/front_line.py":
+        app.switch_page(page)
     for name, value in address.items():
         app.query_params[name] = value
     app.run()
-    if page != "views/front_line.py":
-        app.switch_page(page).run()
     assert not app.exception, app.exception[0].message
     return app

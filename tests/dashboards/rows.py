@@ -155,5 +155,15 @@ def edit(settings: Settings, *rows: dict[str, Any]) -> None:
 def empty(settings: Settings) -> None:
     """Empty the tables that tests fill."""
     with writer_client(settings) as client:
-        for table in ("edits", "fronts", "reverts", "battles", "alerts", "ledger", "dead_letters"):
+        for table in (
+            "edits",
+            "fronts",
+            "fronts_hourly",
+            "names",
+            "reverts",
+            "battles",
+            "alerts",
+            "ledger",
+            "dead_letters",
+        ):
             client.command(f"TRUNCATE TABLE {table}")

@@ -33,13 +33,14 @@ def refresh(client: Client) -> None:
 
 
 def stored(client: Client, unit: str) -> dict[tuple[Any, ...], tuple[int, ...]]:
-    """A roll-up: figures by time, wiki, actor and source."""
-    table = "fronts_hourly" if unit == "hour" else "fronts_daily"
+    """A roll-up: figures by time, wiki, namespace, actor and source."""
+    # a day's figures are of all namespaces
+    table, namespace = ("fronts_hourly", "namespace") if unit == "hour" else ("fronts_daily", "0")
     rows = client.query(
-        f"SELECT toUnixTimestamp({unit}), wiki, actor, source,"
+        f"SELECT toUnixTimestamp({unit}), wiki, {namespace}, actor, source,"
         f" edits, late, creations, reverts, reverted, bytes_added, bytes_removed FROM {table} FINAL"
     ).result_rows
-    return {row[:4]: row[4:] for row in rows}
+    return {row[:5]: row[5:] for row in rows}
 
 
 def expected(written: list[Rows], unit: int) -> dict[tuple[Any, ...], tuple[int, ...]]:
@@ -47,7 +48,8 @@ def expected(written: list[Rows], unit: int) -> dict[tuple[Any, ...], tuple[int,
     figures: dict[tuple[Any, ...], Counter[str]] = {}
 
     def at(row: dict[str, Any], actor: str) -> Counter[str]:
-        key = (row["timestamp"] - row["timestamp"] % unit, row["wiki"], actor, row["source"])
+        namespace = row["namespace"] if unit == HOUR else 0
+        key = (row["timestamp"] - row["timestamp"] % unit, row["wiki"], namespace, actor, row["source"])
         return figures.setdefault(key, Counter())
 
     edits = [dict(zip(EDITS.columns, row, strict=True)) for rows in written for row in rows.edits]

@@ -4,10 +4,8 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
-import pytest
 
 from dashboards.charts.battle import CAMPS, log_words, matrix_chart, matrix_rows, tug_chart, tug_rows
-from dashboards.charts.times import format_for
 
 START = pd.Timestamp("2024-12-07 12:00", tz="UTC")
 END = START + pd.Timedelta(seconds=600)
@@ -156,8 +154,3 @@ def test_no_edits_give_no_rows() -> None:
 
     assert rows(nothing).empty
     assert matrix_rows(nothing, fighters()).empty
-
-
-@pytest.mark.parametrize(("seconds", "format"), [(60, "%H:%M:%S"), (3600, "%H:%M"), (200_000, "%d %b %H:%M")])
-def test_neighbouring_ticks_differ(seconds: float, format: str) -> None:
-    assert format_for(seconds) == format
