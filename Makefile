@@ -13,7 +13,7 @@ UV ?= uv
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 ##### Without Docker
 
@@ -32,12 +32,18 @@ NOTIFY := $(shell { [ -n "$$ALERT_WEBHOOK_URL" ] || grep -qs '^ALERT_WEBHOOK_URL
 .PHONY: up
 up: .env ## Start the containers and wait until all are healthy. SOURCE=simulate plays a war game
 ifeq ($(SOURCE),simulate)
-	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange docker compose $(NOTIFY) --profile simulate up --build --wait
+	EVENTSTREAMS_URL=http://simulator:8080/v2/stream/recentchange EVENTSTREAMS_SINCE=1h \
+	STACK_SIMULATE_ARGS="--start $$(date -u +%Y-%m-%dT%H:00:00Z)" \
+	docker compose $(NOTIFY) --profile simulate up --build --wait
 else
 	@[ -n "$$EVENTSTREAMS_CONTACT" ] || grep -q '^EVENTSTREAMS_CONTACT=.' .env || { \
 		echo "Wikimedia asks for a contact: make init CONTACT=you@example.org. Without one: make up SOURCE=simulate" >&2; exit 1; }
 	docker compose $(NOTIFY) up --build --wait
 endif
+
+.PHONY: status
+status: .env ## Tell how each container is, and how far behind. ARGS=--json for programs
+	@sh scripts/compose_status.sh $(ARGS)
 
 .PHONY: down
 down: ## Stop the containers; what they stored stays
@@ -51,6 +57,10 @@ down: ## Stop the containers; what they stored stays
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests. ARGS='-k windows' passes arguments on to pytest
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: containers
+containers: $(VENV)/dev.stamp ## Check the stack of compose.yaml on this machine's Docker engine, crashes included: minutes
+	@$(VENV)/bin/python -m scripts.docker_check $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Check style, formatting and types

@@ -22,6 +22,7 @@ from typing import TypeVar
 import click
 import structlog
 from aiohttp import BodyPartReader, web
+from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
 from services.common.clickhouse import writer_password_path
@@ -120,9 +121,9 @@ class Endpoint:
 ENDPOINT = web.AppKey("endpoint", Endpoint)
 
 
-def make_app(endpoint: Endpoint) -> web.Application:
-    """The HTTP application."""
-    app = web.Application(middlewares=[_answer_errors, _guard])
+def make_app(endpoint: Endpoint, door: Middleware | None = None) -> web.Application:
+    """The HTTP application; a `door` sees each request before the endpoint's own guard does."""
+    app = web.Application(middlewares=[_answer_errors, *([door] if door else []), _guard])
     app[ENDPOINT] = endpoint
     app.router.add_get("/ping", _ping)
     app.router.add_get("/replicas_status", _ping)
@@ -343,8 +344,14 @@ class StartError(Exception):
     """The endpoint cannot start; the message says what to do."""
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what runs and close the engine. Raises StartError."""
+async def serve(settings: Settings, *, address: str = LOOPBACK, door: Middleware | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what runs and close the engine. Raises StartError.
+
+    Another address than this machine's own needs a `door` that lets in nobody without a password: the endpoint takes
+    who asks from this machine for the reader.
+    """
+    if address != LOOPBACK and door is None:
+        raise ValueError(f"{address} is open to others, and nothing asks for passwords")
     try:
         await asyncio.to_thread(import_chdb)  # first: where it is missing, so is much of what follows
     except EngineMissing as error:
@@ -352,10 +359,10 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    listener = _reserve(settings.clickhouse_port)
+    listener = _reserve(address, settings.clickhouse_port)
     endpoint = await asyncio.to_thread(_open, settings)
     runner = web.AppRunner(
-        make_app(endpoint),
+        make_app(endpoint, door),
         access_log=None,
         auto_decompress=False,  # lz4 is not known to aiohttp, and none of it would be bounded
         shutdown_timeout=0.5,  # for idle connections; statements have been waited for by then
@@ -365,7 +372,7 @@ async def serve(settings: Settings) -> None:
     await runner.setup()
     site = web.SockSite(runner, listener)
     await site.start()
-    log.info("listening", address=f"http://{LOOPBACK}:{settings.clickhouse_port}", version=endpoint.engine.version)
+    log.info("listening", address=f"http://{address}:{settings.clickhouse_port}", version=endpoint.engine.version)
     beats = asyncio.create_task(_beat(endpoint))
     await stop.wait()
     log.info("stopping")
@@ -376,16 +383,16 @@ async def serve(settings: Settings) -> None:
     await asyncio.to_thread(_close, endpoint)
 
 
-def _reserve(port: int) -> socket.socket:
+def _reserve(address: str, port: int) -> socket.socket:
     """The port, before the engine is started for it: a taken one is told at once. Raises StartError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((address, port))
     except OSError as error:
         listener.close()
         raise StartError(
-            f"Port {port} of {LOOPBACK} cannot be had ({error.strerror}): end what listens there (another run?), "
+            f"Port {port} of {address} cannot be had ({error.strerror}): end what listens there (another run?), "
             "or set CLICKHOUSE_PORT."
         ) from None
     return listener

@@ -1,0 +1,404 @@
+"""The stack of compose.yaml for real: from nothing to a page with data, through a crash of each part, to an audit.
+
+    python -m scripts.docker_check [--keep] [--build-only] [--no-tests]
+
+Builds the image, starts the stack under a project name and on ports of its own with a war game of ten minutes' past,
+and looks: is everything healthy, hardened, published on 127.0.0.1 alone, does the board show the edits in a browser?
+Then it kills the process in each container, waits until all are well again, lets the stream come to rest, and holds
+what is stored against what was read. Whatever is found wrong ends it with status 1; in the end nothing is left but
+images. Where the images of Redpanda and ClickHouse are missing it builds the stand-ins of tests/standins, and says so.
+Where no Docker engine answers it says that nothing was checked and ends with status 0.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
+
+from services.common.clickhouse import reader_client
+from services.common.queries import run_query
+from services.common.settings import PROJECT_ROOT, Settings
+from services.embedded.ports import accepts, free_port
+
+IMAGE = "wiki-battlefield"
+STAND_IN = "wiki-battlefield.stands-in-for"  # the label of tests/standins
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")  # for a build behind a proxy that opens TLS
+ACCOUNTS = ("writer", "reader", "notifier")  # of clickhouse/users.d
+HISTORY = timedelta(minutes=10)  # what the war game has played before the producer connects
+LARGEST_IMAGE = 900 * 10**6  # bytes
+MOST_MEMORY = 2.5 * 2**30  # bytes, of all containers together
+LONGEST_START = 60.0  # seconds from `up` to all healthy; more is told, not failed: the machine may be busy
+PATIENCE = 180.0  # seconds for anything to happen
+# the broker and ClickHouse one after the other, each until it is well again; then what stands on them, all at once
+KILLED = (("redpanda",), ("clickhouse",), ("simulator", "producer", "worker", "dashboard"))
+
+# Of a container, from inside: may it write, who is it, what may it do?
+LOOK = (
+    "touch /x 2>/dev/null && echo writable; id -u;"
+    r" sed -n 's/^\(CapEff\|CapBnd\|NoNewPrivs\):\s*/\1 /p' /proc/1/status"
+)
+HARDENED = {"CapEff 0000000000000000", "CapBnd 0000000000000000", "NoNewPrivs 1"}
+
+
+class Wrong(Exception):
+    """The check found something that must not be."""
+
+
+def require(holds: object, message: str) -> None:
+    """Raise Wrong unless it holds."""
+    if not holds:
+        raise Wrong(message)
+
+
+def say(text: str) -> None:
+    """A line of the report, at once."""
+    print(text, flush=True)
+
+
+def docker(*arguments: str, check: bool = True, **options: Any) -> str:
+    """The output of a docker command. Raises Wrong with what it said."""
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, check=False, **options
+    )
+    require(done.returncode == 0 or not check, f"docker {' '.join(arguments)}:\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout.strip()
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Until a condition holds. Raises Wrong after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        require(time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.5)
+
+
+@dataclass
+class Stack:
+    """compose.yaml under a project name of its own, with ports, passwords and a game of its own."""
+
+    name: str = field(default_factory=lambda: f"battlefield-check-{secrets.token_hex(3)}")
+    board: int = field(default_factory=free_port)
+    clickhouse: int = field(default_factory=free_port)
+    passwords: dict[str, str] = field(default_factory=lambda: {name: secrets.token_urlsafe(24) for name in ACCOUNTS})
+    began: datetime = field(default_factory=lambda: datetime.now(UTC) - HISTORY)
+
+    def environment(self) -> dict[str, str]:
+        """For compose: these, and nothing of the caller's own stack."""
+        ours = ("KAFKA_", "CLICKHOUSE_", "EVENTSTREAMS_", "STACK_", "DASHBOARD_", "COMPOSE_")
+        return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSE_ENV_FILES": os.devnull,
+            "COMPOSE_PROFILES": "simulate",
+            "DASHBOARD_PORT": str(self.board),
+            "STACK_CLICKHOUSE_PORT": str(self.clickhouse),
+            **{f"STACK_{name.upper()}_PASSWORD": password for name, password in self.passwords.items()},
+            "STACK_SIMULATE_ARGS": f"--start {self.began:%Y-%m-%dT%H:%M:%SZ}",
+            "EVENTSTREAMS_URL": "http://simulator:8080/v2/stream/recentchange",
+            "EVENTSTREAMS_SINCE": "1h",
+        }
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """A compose command over it."""
+        return docker("compose", *arguments, check=check, cwd=PROJECT_ROOT, env=self.environment())
+
+    def containers(self) -> dict[str, str]:
+        """Service -> container, of those that run."""
+        lines = self.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines()
+        return dict(line.split() for line in lines)
+
+    def client(self) -> Client:
+        """ClickHouse as its reader, through the published port."""
+        settings = Settings(
+            _env_file=None,
+            clickhouse_port=self.clickhouse,
+            clickhouse_reader_user="reader",
+            clickhouse_reader_password=SecretStr(self.passwords["reader"]),
+        )
+        return reader_client(settings, connect_timeout=5, send_receive_timeout=30)
+
+    def account(self) -> dict[str, Any]:
+        """The row of the query `accounting`; empty while ClickHouse does not answer."""
+        try:
+            with self.client() as client:
+                return dict(next(iter(run_query(client, "accounting").named_results())))
+        except ClickHouseError:
+            return {}
+
+    def stored(self) -> int:
+        """Edits stored; -1 while ClickHouse does not answer."""
+        return int(self.account().get("stored", -1))
+
+
+@contextmanager
+def running(keep: bool) -> Iterator[Stack]:
+    """A stack that starts from nothing; in the end its containers, networks and volumes are gone."""
+    stack = Stack()
+    try:
+        yield stack
+    except BaseException:
+        say(stack.compose("ps", "--all", check=False))
+        say(stack.compose("logs", "--tail", "30", "--no-color", check=False))
+        raise
+    finally:
+        if keep:
+            say(f"Kept: docker compose -p {stack.name} --profile '*' down -v")
+        else:
+            stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False)
+    if not keep:
+        label = f"label=com.docker.compose.project={stack.name}"
+        left = [docker(*of, "ls", "-q", "--filter", label) for of in (["container"], ["network"], ["volume"])]
+        require(not any(left), f"left behind: {left}")
+
+
+def images() -> dict[str, str]:
+    """Service -> image of compose.yaml, of those that are not ours."""
+    config = json.loads(Stack().compose("config", "--format", "json"))
+    return {name: service["image"] for name, service in config["services"].items() if service["image"] != IMAGE}
+
+
+def build() -> str:
+    """Build our image, and stand-ins for the images that are missing; what stands in, or ''. Raises Wrong."""
+    began = time.monotonic()
+    secret = ["--secret", f"id=ca_bundle,src={CA_BUNDLE}"] if CA_BUNDLE.exists() else []
+    docker("build", *secret, "-f", "services/Dockerfile", "-t", IMAGE, ".", cwd=PROJECT_ROOT)
+    say(f"built {IMAGE} in {time.monotonic() - began:.0f} s")
+    wanted = sorted(images().values())
+    if not all(stands_in(image) == "" for image in wanted):
+        began = time.monotonic()
+        missing = [tool for tool in ("mvn", "jlink") if shutil.which(tool) is None]
+        require(not missing, f"{', '.join(wanted)} are not all here, and stand-ins need {', '.join(missing)}")
+        environment = os.environ | ({"CA_BUNDLE": str(CA_BUNDLE)} if CA_BUNDLE.exists() else {})
+        done = subprocess.run(
+            [PROJECT_ROOT / "tests/standins/build.sh"], env=environment, capture_output=True, text=True, check=False
+        )
+        require(done.returncode == 0, f"building the stand-ins:\n{(done.stdout + done.stderr)[-3000:]}")
+        say(f"built stand-ins in {time.monotonic() - began:.0f} s")
+    return "; ".join(filter(None, map(stands_in, wanted)))
+
+
+def stands_in(image: str) -> str | None:
+    """What an image says that it stands in for: '' for a real one, None where it is not here."""
+    if not docker("image", "ls", "-q", image):
+        return None
+    return docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{STAND_IN}"}}}}', image)
+
+
+def check_image() -> None:
+    """Our image: its size, and that nothing private got into it."""
+    size = int(docker("image", "inspect", "-f", "{{.Size}}", IMAGE))
+    say(f"image: {size / 1e6:.0f} MB")
+    require(size < LARGEST_IMAGE, f"the image has {size / 1e6:.0f} MB")
+    history = docker("history", "--no-trunc", IMAGE) + docker("image", "inspect", IMAGE)
+    require(not re.search(r"(?i)(password|secret|token)[A-Z_]*=\S", history), "something like a password in the image")
+    find = r"find / -xdev \( -name '.env*' -o -name '.git' -o -name '*.key' -o -name id_rsa -o -name .netrc \) -print"
+    find += "; find /app -name tests; cd /app && ls -A"
+    found = docker("run", "--rm", "--network", "none", "--entrypoint", "sh", IMAGE, "-c", find).split()
+    allowed = {"LICENSE", "README.md", "clickhouse", "dashboards", "pyproject.toml", "requirements.lock", "services"}
+    require(not set(found) - allowed - {"wiki_battlefield.egg-info"}, f"in the image: {set(found) - allowed}")
+
+
+def start(stack: Stack) -> None:
+    """`docker compose up --wait`."""
+    began = time.monotonic()
+    stack.compose("up", "--no-build", "--wait", "--wait-timeout", f"{PATIENCE:.0f}")
+    took = time.monotonic() - began
+    late = "" if took < LONGEST_START else f" (over {LONGEST_START:.0f})"
+    say(f"from nothing to healthy: {took:.0f} s{late}, load {os.getloadavg()[0]:.1f}")
+
+
+def check_hardening(stack: Stack) -> None:
+    """Each container from inside: not root, nothing to write on, no capability."""
+    for service, container in stack.containers().items():
+        lines = docker("exec", container, "sh", "-c", LOOK).splitlines()
+        require("writable" not in lines, f"{service}: its root file system can be written")
+        require(lines[0] != "0", f"{service} runs as root")
+        require(set(lines) >= HARDENED, f"{service}: {lines}")
+        limits = json.loads(docker("inspect", "-f", "{{json .HostConfig}}", container))
+        require(limits["Memory"] and limits["NanoCpus"] and limits["PidsLimit"], f"{service} has no limits")
+    say(f"hardened: {', '.join(stack.containers())}")
+
+
+def check_ports(stack: Stack) -> None:
+    """What the host shows of it: two ports, on 127.0.0.1."""
+    published = {
+        (binding["HostIp"], int(binding["HostPort"]))
+        for container in stack.containers().values()
+        for bindings in json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", container)).values()
+        for binding in bindings or []
+    }
+    require(published == {("127.0.0.1", stack.board), ("127.0.0.1", stack.clickhouse)}, f"published: {published}")
+    others = [
+        address.address
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET and not address.address.startswith("127.")
+    ]
+    for address in others:
+        for port in (stack.board, stack.clickhouse):
+            with socket.socket() as probe:
+                probe.settimeout(2)
+                require(probe.connect_ex((address, port)) != 0, f"{address}:{port} answers, not 127.0.0.1 alone")
+    say(f"published on 127.0.0.1 alone; silent on {', '.join(others)}")
+
+
+def check_page(stack: Stack) -> None:
+    """The board in a browser shows the edits that are stored; over HTTP alone where there is no browser."""
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        require(accepts(stack.board), "the board does not answer")
+        say("the board answers; no Chromium here to look at it with")
+        return
+    from playwright.sync_api import sync_playwright  # for developers only
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"http://127.0.0.1:{stack.board}/?range=1h", timeout=PATIENCE * 1000)
+        metrics = page.get_by_test_id("stMetricValue")
+        metrics.nth(3).wait_for(timeout=PATIENCE * 1000)
+        shown = sum(int(re.sub(r"\D", "", text)) for text in metrics.all_inner_texts()[:3])
+        require(shown > 0, "the board shows no edits")
+        require(page.get_by_text("war game").first.is_visible(), "the board does not say that a war game plays")
+        browser.close()
+    say(f"the board shows {shown:,} edits")
+
+
+def check_memory(stack: Stack) -> None:
+    """All containers together, while the game plays."""
+    units = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    lines = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *stack.containers().values()).splitlines()
+    used = 0.0
+    for line in lines:
+        number, unit = re.match(r"([\d.]+)(\w+)", line).groups()  # type: ignore[union-attr] # docker's own format
+        used += float(number) * units[unit]
+    say(f"memory of {len(lines)} containers: {used / 2**30:.2f} GiB")
+    require(used < MOST_MEMORY, f"{used / 2**30:.2f} GiB of memory")
+
+
+def is_back(container: str) -> bool:
+    """Whether docker has started it again (once is what it gets here), and it is healthy."""
+    told = docker("inspect", "-f", "{{.RestartCount}} {{.State.Health.Status}}", container).split()
+    return int(told[0]) > 0 and told[1] == "healthy"
+
+
+def kill_each(stack: Stack) -> None:
+    """kill -9 of the process in each container; docker has to start it again, and it has to become healthy."""
+    containers = stack.containers()
+    for services in KILLED:
+        began = time.monotonic()
+        for service in services:
+            # `docker kill` would count as a manual stop; so the process goes, under the container's init
+            docker("exec", containers[service], "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)", check=False)
+        for service in services:
+            wait_for(partial(is_back, containers[service]), f"{service}, killed, is not healthy again")
+        say(f"killed {', '.join(services)}: healthy again after {time.monotonic() - began:.0f} s")
+
+
+def settle_and_audit(stack: Stack) -> None:
+    """The stream ends; what was read must be stored, and what is stored must agree with SQL."""
+    before = stack.stored()
+    wait_for(lambda: stack.stored() > max(before, 0), "nothing is stored any more after the kills")
+    stack.compose("stop", "producer")
+
+    def accounted() -> bool:
+        row = stack.account()
+        return bool(row) and row["kept"] + row["refused"] == row["stored"] + row["duplicates"] + row["dead_letters"]
+
+    wait_for(accounted, "what was read is not what is stored")
+    row = stack.account()
+    text = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "tools", "audit", "--json", check=False)
+    try:
+        reports = json.loads(text)
+    except ValueError:
+        raise Wrong(f"the audit did not run: {text[-2000:]}") from None
+    for report in reports:
+        wrong = (report["mismatches"], report["missing_offsets"], report["missing_changes"])
+        require(report["passed"] and not any(wrong), f"the audit of {report['source']}: {wrong}")
+        require(report["changes"], f"the audit of {report['source']} saw nothing")
+    audited = sum(report["changes"] for report in reports)
+    say(f"read {row['read']:,}, stored {row['stored']:,}; audit of {audited:,} changes: 0 mismatches, 0 missing")
+
+
+def check_logs(stack: Stack) -> None:
+    """No password in what the containers wrote."""
+    logs = stack.compose("logs", "--no-color")
+    require(len(logs) > 1000, "the containers wrote nothing?")
+    require(not any(password in logs for password in stack.passwords.values()), "a password stands in the logs")
+    say("no password in the logs")
+
+
+def integration_tests() -> None:
+    """The tests of producer and worker over containers that testcontainers starts."""
+    began = time.monotonic()
+    tests = ["tests/integration/test_producer.py", "tests/integration/test_worker.py"]
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *tests],
+            cwd=PROJECT_ROOT,
+            env=os.environ | {"TEST_BACKEND": "docker"},
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+        output.seek(0)
+        text = output.read()
+    require(done.returncode == 0, f"tests with TEST_BACKEND=docker:\n{text[-6000:]}")
+    say(f"producer and worker tests over containers: {text.splitlines()[-1].strip('= ')}")
+    say(f"  in {time.monotonic() - began:.0f} s")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the stack running at the end.")
+@click.option("--build-only", is_flag=True, help="Build the images and end.")
+@click.option("--tests/--no-tests", default=True, help="Run the producer's and worker's tests over containers, too.")
+def command(keep: bool, build_only: bool, tests: bool) -> None:
+    """Check the stack of compose.yaml on this machine's Docker engine."""
+    if shutil.which("docker") is None or not docker("version", "-f", "{{.Server.Version}}", check=False):
+        say("NOT CHECKED: the containers. No Docker engine answers here.")
+        return
+    began = time.monotonic()
+    try:
+        standing_in = build()
+        if build_only:
+            return
+        say(f"{standing_in}." if standing_in else "With the real images of Redpanda and ClickHouse.")
+        check_image()
+        with running(keep) as stack:
+            start(stack)
+            check_hardening(stack)
+            check_ports(stack)
+            wait_for(lambda: stack.stored() > 1000, "nothing is stored")
+            check_page(stack)
+            check_memory(stack)
+            kill_each(stack)
+            settle_and_audit(stack)
+            check_logs(stack)
+        if tests:
+            integration_tests()
+    except Wrong as error:
+        say(f"WRONG: {error}")
+        sys.exit(1)
+    say(f"The containers are well ({time.monotonic() - began:.0f} s){'; stand-ins as said above' * bool(standing_in)}.")
+
+
+if __name__ == "__main__":
+    command()
