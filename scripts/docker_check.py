@@ -369,7 +369,7 @@ def integration_tests() -> None:
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the stack running at the end.")
 @click.option("--build-only", is_flag=True, help="Build the images and end.")
-@click.option("--tests/--no-tests", default=True, help="Run the producer's and worker's tests over containers, too.")
+@click.option("--tests/--no-tests", default=False, help="Run the producer's and worker's tests over containers, too.")
 def command(keep: bool, build_only: bool, tests: bool) -> None:
     """Check the stack of compose.yaml on this machine's Docker engine."""
     if shutil.which("docker") is None or not docker("version", "-f", "{{.Server.Version}}", check=False):
