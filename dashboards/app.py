@@ -23,6 +23,7 @@ st.navigation(
         st.Page("views/battle.py", title="A battle", icon=":material/swords:", visibility="hidden"),
         st.Page("views/three_reverts.py", title="Three-revert watch", icon=":material/looks_3:"),
         st.Page("views/patrol.py", title="Patrol", icon=":material/local_police:"),
+        st.Page("views/look_up.py", title="Look-up", icon=":material/search:"),
         st.Page("views/health.py", title="Health", icon=":material/monitor_heart:"),
     ],
     position="top",

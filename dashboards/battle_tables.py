@@ -160,7 +160,7 @@ def battle_edits_table(edits: pd.DataFrame, linked: bool) -> None:
         frame,
         "battle_edits",
         {
-            "timestamp": clock("Time (UTC)", date=True),
+            "timestamp": clock("Time (UTC)"),
             "diff": link("Diff", "diff", 50),
             "user": text("Editor", 170),
             "side": text("Side", 90),
@@ -182,7 +182,7 @@ def battle_log_table(log: pd.DataFrame) -> None:
         frame,
         "battle_log",
         {
-            "timestamp": clock("Time (UTC)", date=True),
+            "timestamp": clock("Time (UTC)"),
             "what": text("What", 220),
             "user": text("By", 170),
             "comment": text("Comment", 420),

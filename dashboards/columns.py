@@ -24,10 +24,9 @@ def share(label: str, meaning: str, width: int = 110) -> Column:
     )
 
 
-def clock(label: str, date: bool = False) -> Column:
-    """A time in UTC; without its date where the range is a day at most."""
-    time_format = "YYYY-MM-DD HH:mm:ss" if date else "HH:mm:ss"
-    return st.column_config.DatetimeColumn(label, width=150 if date else 80, format=time_format, timezone="UTC")
+def clock(label: str) -> Column:
+    """A time in UTC, with its date: a range may be of weeks, or of years ago."""
+    return st.column_config.DatetimeColumn(label, width=150, format="YYYY-MM-DD HH:mm:ss", timezone="UTC")
 
 
 def link(label: str, words: str, width: int = 70) -> Column:

@@ -16,7 +16,9 @@ def table(frame: pd.DataFrame, key: str, columns: dict[str, Column]) -> None:
     st.dataframe(frame, key=key, hide_index=True, placeholder="–", column_config=columns)
 
 
-def choosing_table(frame: pd.DataFrame, ids: pd.Series, key: str, columns: dict[str, Column]) -> str | None:
+def choosing_table(
+    frame: pd.DataFrame, ids: pd.Series, key: str, columns: dict[str, Column], most_rows: int = MOST_ROWS
+) -> str | None:
     """A table one of whose rows can be chosen, by its box or by any cell; the chosen row's id, once."""
     drawn, chosen = f"{key} drawn", f"{key} chosen"
 
@@ -33,7 +35,7 @@ def choosing_table(frame: pd.DataFrame, ids: pd.Series, key: str, columns: dict[
         hide_index=True,
         placeholder="–",
         column_config=columns,
-        height=ROW_HEIGHT * (min(len(frame), MOST_ROWS) + 1) + 2,
+        height=ROW_HEIGHT * (min(len(frame), most_rows) + 1) + 2,
         on_select=choose,
         selection_mode=["single-row", "single-cell"],
     )

@@ -135,7 +135,7 @@ def dead_letters_table(dead: pd.DataFrame) -> None:
             "reason": text("Reason", 140),
             "letters": number("Letters", "How many are kept (30 days)."),
             "replayed_since": number("Replayed", "Of these, sent again since: `battlefield replay-dead-letters`."),
-            "newest": clock("Newest (UTC)", date=True),
+            "newest": clock("Newest (UTC)"),
             "newest_error": text("Newest error", 380),
             "newest_raw": text("As it came (begins with)", 480),
         },

@@ -5,6 +5,8 @@
 -- param namespaces: only these namespaces, by number; none: all [default ]
 -- param brewing: 1: battles too that have not become wars, with two alternations so far [default 0]
 -- param battle: only this one, by its id, whenever it was; none: all [default ]
+-- param title: only on the page of this title; none: all [default ]
+-- param fighter: only such that this editor fights in; none: all [default ]
 -- param newest: 1: the newest wars first, not the fiercest [default 0]
 -- param limit: at most this many battles [default 50]
 WITH
@@ -22,7 +24,9 @@ WITH
             AND updated >= since - silence
             AND ({brewing:UInt32} != 0 OR ifNull(declared < until, false))
             AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace)))
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+            AND {title:String} IN ('', title)
+            AND ({fighter:String} = '' OR has(fighters.name, {fighter:String})))
     ),
     -- A block is logged on the fighter's own user page, so the page's shard never sees it. It ended the battle if it
     -- came after the newest revert: where reverts went on, it did not. `User` has a name of its own in each language.

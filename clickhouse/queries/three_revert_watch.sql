@@ -3,6 +3,8 @@
 -- param until: end of the range, left out [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
 -- param namespaces: only these namespaces, by number; none: all [default ]
+-- param title: only on the page of this title; none: all [default ]
+-- param user: only of this editor; none: all [default ]
 -- param limit: at most this many rows [default 100]
 SELECT
     wiki,
@@ -22,6 +24,8 @@ WHERE toStartOfHour(alerts.raised) >= toStartOfHour({since:DateTime('UTC')})
     AND alerts.raised < {until:DateTime('UTC')}
     AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
     AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, alerts.namespace))
+    AND {title:String} IN ('', title)
+    AND {user:String} IN ('', user)
 GROUP BY source, wiki, title, user
 ORDER BY kind = 'three_revert_breach' DESC, raised DESC, wiki, title, user
 LIMIT {limit:UInt32}

@@ -79,15 +79,15 @@ def log_words(log: pd.DataFrame) -> list[str]:
     ]
 
 
-def tug_chart(rows: pd.DataFrame) -> alt.LayerChart:
-    """`rows`: of tug_rows."""
+def tug_chart(rows: pd.DataFrame, legend: bool = True) -> alt.LayerChart:
+    """`rows`: of tug_rows; without a `legend` where no sides are known."""
     time = time_axis()
     size = alt.Y(
         "size:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title="page size (bytes)", format=",d", tickCount=6)
     )
-    legend = alt.Legend(title=None, orient="top", labelLimit=0)
-    colour = alt.Color("camp:N", scale=alt.Scale(domain=list(CAMPS.values()), range=COLOURS), legend=legend)
-    shape = alt.Shape("camp:N", scale=alt.Scale(domain=list(CAMPS.values()), range=SHAPES), legend=legend)
+    words = alt.Legend(title=None, orient="top", labelLimit=0) if legend else None
+    colour = alt.Color("camp:N", scale=alt.Scale(domain=list(CAMPS.values()), range=COLOURS), legend=words)
+    shape = alt.Shape("camp:N", scale=alt.Scale(domain=list(CAMPS.values()), range=SHAPES), legend=words)
 
     arcs = (
         _part(_ARC)
@@ -116,13 +116,13 @@ def tug_chart(rows: pd.DataFrame) -> alt.LayerChart:
         )
     )
     ends = _part(_LOG).mark_rule(strokeDash=[2, 2], strokeWidth=2, color="#8A93A3").encode(x=time)
-    words = (
+    entries = (
         _part(_LOG)
         .mark_text(align="right", baseline="top", dx=-4, color="#8A93A3", fontWeight="bold")
         .encode(x=time, y=alt.value(2), text="what:N")
     )
     chart: alt.LayerChart = alt.LayerChart(
-        layer=[arcs, moved, held, marks, ends, words],
+        layer=[arcs, moved, held, marks, ends, entries],
         data=rows,
         # a diff opens beside the board, not in its place
         usermeta={"embedOptions": {"loader": {"target": "_blank"}}},

@@ -52,7 +52,7 @@ def board(board_database: Settings, point_at: Callable[[Settings], None]) -> Ite
     empty(board_database)
 
 
-def open_page(page: str = "views/front_line.py", **address: str | list[str]) -> AppTest:
+def open_page(page: str = "views/front_line.py", /, **address: str | list[str]) -> AppTest:
     """A page as a viewer finds it, by its file and the address's parameters; no exception may have come up."""
     app = AppTest.from_file(str(APP), default_timeout=60)
     if page != "views/front_line.py":

@@ -16,10 +16,12 @@ from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, edit, i
 
 PAGES = [
     "views/front_line.py",
+    "views/theatres.py",
     "views/battles.py",
     "views/battle.py",
     "views/three_reverts.py",
     "views/patrol.py",
+    "views/look_up.py",
     "views/health.py",
 ]
 HEALTH = PAGES[-1]
