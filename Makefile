@@ -88,8 +88,9 @@ drill: $(VENV)/demo.stamp ## Kill each part 20 times amid a faulty stream and co
 	@$(DRILL) --kills 0 --fill-broker 64
 
 .PHONY: docs
-docs: $(VENV)/demo.stamp ## Write docs/settings.md anew from the settings
+docs: $(VENV)/demo.stamp ## Write anew what is made from the settings and the queries
 	@$(VENV)/bin/python -m scripts.make_settings_doc
+	@$(VENV)/bin/python -m scripts.make_api
 
 # Each lock holds the one before it with the same versions: what the services need (the image), the run without
 # Docker, the tools. setuptools is in the first: the project itself is built with it, offline. No index host is named.

@@ -27,6 +27,8 @@ from services.common.settings import PROJECT_ROOT
 
 QUERIES = PROJECT_ROOT / "clickhouse" / "queries"
 
+NAME = r"[a-z0-9_]+"  # of a query, as a regular expression
+
 _DESCRIPTION = re.compile(r"-- (?!param |uses )(.+)")
 _USES = re.compile(r"-- uses (\w+)")
 _PARAMETER = re.compile(r"-- param (\w+): (.+?)(?: \[default (.*)\])?")
@@ -163,9 +165,13 @@ def build_on(query: NamedQuery, base: NamedQuery) -> NamedQuery:
             raise BadQueryFile(
                 f"{query.name}.sql: {parameter.name} is {parameter.type} in {base.name}.sql: use one type."
             )
-    head = f"WITH\n{base.name} AS\n(\n{base.sql}\n)"
-    rest = re.sub(r"^WITH\b", ",", query.sql) if query.sql.startswith("WITH") else f"\n{query.sql}"
-    return query._replace(sql=head + rest, parameters=base.parameters | query.parameters)
+    sql = prepend(f"WITH\n{base.name} AS\n(\n{base.sql}\n)", query.sql)
+    return query._replace(sql=sql, parameters=base.parameters | query.parameters)
+
+
+def prepend(head: str, sql: str) -> str:
+    """A SELECT with more in its WITH clause: `head` begins with WITH, and comes before what is there."""
+    return head + (re.sub(r"^WITH\b", ",", sql) if sql.startswith("WITH") else f"\n{sql}")
 
 
 @lru_cache
@@ -173,7 +179,7 @@ def load(name: str) -> NamedQuery:
     """The query of that name. Raises UnknownQuery, BadQueryFile."""
     path = QUERIES / f"{name}.sql"
     # a name is a file's stem and nothing else: `../migrations/0001_edits` is none
-    if not re.fullmatch(r"[a-z0-9_]+", name) or not path.is_file():
+    if not re.fullmatch(NAME, name) or not path.is_file():
         raise UnknownQuery(f"There is no query {name!r}; there are: {', '.join(query_names())}.")
     query = parse_query(name, path.read_text(encoding="utf-8"))
     return build_on(query, load(query.uses)) if query.uses else query

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
@@ -25,17 +24,16 @@ from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
+from services.common.api import PREFIX, api_sql, find, listing, not_found, split_values
 from services.common.clickhouse import writer_password_path
 from services.common.heartbeat import beat
 from services.common.logs import set_up_logs
-from services.common.queries import NamedQuery, UnknownQuery, all_queries, load
 from services.common.settings import Settings, get_settings
 from services.embedded.access import Account, authenticate, credentials, ensure_writer_password, refuse_foreign
 from services.embedded.compression import choose_encoding, compressor, decompress
 from services.embedded.engine import MIB, Engine, EngineInUse, EngineMissing, Summary, import_chdb
 from services.embedded.errors import Code, QueryError
-from services.embedded.named import PREFIX, bound_parameters, listing, split_values
-from services.embedded.parameters import Parameters, parse_parameters
+from services.embedded.parameters import parse_parameters
 from services.embedded.ports import LOOPBACK
 from services.embedded.runner import Answer, Call, Runner
 from services.embedded.sessions import Sessions
@@ -172,37 +170,21 @@ async def _ping(_request: web.Request) -> web.Response:
 
 
 async def _list_queries(_request: web.Request) -> web.Response:
-    return web.json_response(listing(all_queries()))
+    return web.json_response(listing())
 
 
 async def _named_query(request: web.Request) -> web.StreamResponse:
     endpoint = request.app[ENDPOINT]
-    try:
-        query = load(request.match_info["name"])
-    except UnknownQuery as error:
-        return web.Response(status=404, text=f"{error}\n")
+    found = find(request.match_info["name"])
+    if found is None:
+        return web.Response(status=404, text=not_found())
+    query, format_name = found
     values, others = split_values(query, request.query.items())
     account = authenticate(credentials(request.headers, request.query), endpoint.password.get_secret_value())
-    bound = await endpoint.in_thread(account, _bind, endpoint, query, values)
-    parameters = replace(parse_parameters(others), bound=bound, whole=True)
-    if not parameters.default_format:
-        parameters = replace(parameters, default_format="JSON")
-    return await _run(request, Call(account, query.sql.encode(), parameters, readonly=True))
-
-
-def _bind(endpoint: Endpoint, query: NamedQuery, values: dict[str, str]) -> dict[str, str]:
-    return bound_parameters(query, values, lambda: _board_now(endpoint.runner))
-
-
-def _board_now(runner: Runner) -> datetime:
-    """The board's now, as services.common.queries.board_now has it, without a client."""
-    parameters = Parameters(default_format="JSONEachRow", whole=True)
-    answer = runner.run(Call(Account.READER, load("source").sql.encode(), parameters, readonly=True))
-    try:
-        lines = b"".join(bytes(piece) for piece in answer.pieces).splitlines()
-    finally:
-        answer.close()
-    return datetime.fromisoformat(json.loads(lines[0])["now"]).replace(tzinfo=UTC) if lines else datetime.now(UTC)
+    if unknown := values.keys() - query.parameters.keys():
+        raise QueryError(Code.BAD_ARGUMENTS, f"{query.name} has no parameter {', '.join(sorted(unknown))[:100]}.")
+    parameters = replace(parse_parameters(others), bound=values, whole=True)
+    return await _run(request, Call(account, api_sql(query, format_name).encode(), parameters, readonly=True))
 
 
 async def _query(request: web.Request) -> web.StreamResponse:
