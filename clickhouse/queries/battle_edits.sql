@@ -1,5 +1,6 @@
 -- Edits of a battle's page, with side and revert, from an hour before its first revert to an hour after its newest; newest first.
 -- uses one_battle
+-- param until: only what was before [default now]
 -- param limit: at most this many edits, the newest [default 1000]
 SELECT
     timestamp,
@@ -24,6 +25,7 @@ LEFT JOIN
     WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened - toIntervalHour(1)) FROM one_battle)
         AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(updated + toIntervalHour(1)) FROM one_battle)
         AND (source, wiki, title) IN (SELECT source, wiki, title FROM one_battle)
+        AND timestamp < {until:DateTime('UTC')}
         AND NOT self_revert
 ) AS made USING (source, wiki, title, rev_id)
 WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened - toIntervalHour(1)) FROM one_battle)
@@ -31,6 +33,7 @@ WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened - toIntervalHour(
     AND timestamp >= (SELECT opened - toIntervalHour(1) FROM one_battle)
     AND timestamp <= (SELECT updated + toIntervalHour(1) FROM one_battle)
     AND (source, wiki, title) IN (SELECT source, wiki, title FROM one_battle)
+    AND timestamp < {until:DateTime('UTC')}
     AND type != 'log'
 ORDER BY timestamp DESC, sequence DESC
 LIMIT {limit:UInt32}

@@ -1,5 +1,6 @@
 -- Log entries of a battle's page and blocks of its fighters, from its first revert to a day after its newest; oldest first.
 -- uses one_battle
+-- param until: only what was before [default now]
 SELECT
     timestamp,
     edits.server_name AS server_name,
@@ -15,6 +16,7 @@ WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(opened) FROM one_battle)
     AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(updated + toIntervalDay(1)) FROM one_battle)
     AND timestamp >= (SELECT opened FROM one_battle)
     AND timestamp <= (SELECT updated + toIntervalDay(1) FROM one_battle)
+    AND timestamp < {until:DateTime('UTC')}
     AND type = 'log'
     AND (source, wiki) IN (SELECT source, wiki FROM one_battle)
     AND (title IN (SELECT title FROM one_battle)

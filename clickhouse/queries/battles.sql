@@ -1,4 +1,5 @@
 -- Battles of a range with their phase at its end: brewing, war, ceasefire or ended; the fiercest first.
+-- uses battles_then
 -- param since: begin of the range: what had ended before it is left out [default now-1h]
 -- param until: end of the range, and the moment whose phase is told [default now]
 -- param wikis: only these wikis, such as enwiki; none: all [default ]
@@ -18,7 +19,7 @@ WITH
     candidates AS
     (
         SELECT *, ended_by IN ('protection', 'deletion') AND ended < until AS stopped
-        FROM battles FINAL
+        FROM battles_then
         WHERE if({battle:String} != '', battle_id = toUUIDOrZero({battle:String}),
             opened < until
             AND updated >= since - silence

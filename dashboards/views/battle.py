@@ -16,7 +16,7 @@ from dashboards.battle_tables import (
     phase_words,
     why_words,
 )
-from dashboards.board import RANGES, View, live, moment_of, section, show, way_back
+from dashboards.board import RANGES, View, controls, live, moment_of, section, show, way_back
 from dashboards.charts.battle import matrix_chart, matrix_rows, tug_chart, tug_rows
 from dashboards.data import Source, rows
 from dashboards.grid import addresses
@@ -28,14 +28,16 @@ LEAST_MARGIN = pd.Timedelta(seconds=20)
 
 def draw(battle_id: str, view: View, source: Source) -> None:
     """One picture: queries, then charts."""
-    found = rows("battles", battle=battle_id, **moment_of(view, source.now)._asdict())
+    at = moment_of(view, source.now)
+    found = rows("battles", battle=battle_id, **at._asdict())
     if found.empty:
-        st.info("There is no battle with this id. Battles are kept for two years from when they were stored.")
+        known = "There is no battle with this id" + (" that had begun then." if view.until else ".")
+        st.info(f"{known} Battles are kept for two years from when they were stored.")
         return
     battle = found.iloc[0]
-    edits = rows("battle_edits", battle=battle_id)
-    fighters = rows("battle_fighters", battle=battle_id)
-    log = rows("battle_log", battle=battle_id)
+    edits = rows("battle_edits", battle=battle_id, until=at.until)
+    fighters = rows("battle_fighters", battle=battle_id, until=at.until)
+    log = rows("battle_log", battle=battle_id, until=at.until)
     linked = source.kind != "war game"  # a war game's pages exist on no wiki
 
     headline(battle, linked)
@@ -104,5 +106,7 @@ def span(battle: pd.Series, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timesta
     return battle["opened"] - margin, min(last + margin, max(now, last))
 
 
-way_back()
-live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"]))
+with st.container(horizontal=True):
+    way_back()
+    until = controls(ranged=False).until
+live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"], until=until))

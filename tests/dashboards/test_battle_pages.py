@@ -161,3 +161,20 @@ def test_hostile_fighters_and_titles_are_shown_as_they_are(board: Settings) -> N
     assert set(tables(battle)["name"]["name"]) == {HOSTILE["markup"], HOSTILE["emoji"]}
     assert battle.header[0].value == plain(HOSTILE["markdown"])
     assert not any(words in texts(battles) + texts(battle) for words in HOSTILE.values())
+
+
+def test_at_a_past_moment_a_battle_shows_nothing_of_what_came_later(board: Settings) -> None:
+    fight(board)
+    then = "2024-12-07T11:50"
+
+    battles = open_page(BATTLES, until=then)
+    battle = open_page(BATTLE, battle=str(MOON), until=then)
+
+    assert list(tables(battles)["phase"][["phase", "reverts"]].iloc[0]) == ["war", 2]
+    assert metrics(battles) == {"At war": "1", "Ceasefire": "0", "Ended": "0"}
+    assert metrics(battle)["Reverts"] == "2"
+    assert len(next(table.value for table in battle.dataframe if "grown" in table.value.columns)) == 3
+    assert "Nothing is logged" in texts(battle)
+    assert "as it was at 2024\\-12\\-07 11\\:50\\:00 UTC" in texts(battle)
+    before = open_page(BATTLE, battle=str(MOON), until="2024-12-07T11:00")
+    assert "no battle with this id that had begun then" in before.info[0].value

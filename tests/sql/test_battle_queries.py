@@ -1,15 +1,20 @@
 """The queries of battles, of the three-revert watch and of patrol against hand-made rows in a real engine."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from services.common.change import Change
 from services.common.settings import Settings
+from services.worker.engage import Rows, no_rows
+from services.worker.rows import BATTLES
 from tests.dashboards.rows import HOSTILE, NOON, insert
+from tests.events import START, change
 from tests.sql.ask import HOUR, at, found
+from tests.sql.stream import fold, store
 
 MOON = UUID(int=1)
 
@@ -336,3 +341,48 @@ def test_a_burst_is_one_temporary_account_reverted_on_several_pages(tables: Sett
     assert (burst["account"], burst["pages"], burst["reverts"], burst["reverters"]) == ("~2024-1", 2, 2, 1)
     assert list(burst["titles"]) == ["Moon", "Sun"]
     assert found(reader, "bursts", pages=3, **HOUR) == []
+
+
+def fought() -> list[Change]:
+    """A war of Ann and her ally against Bob, an edit a minute; each but the first two undoes the one before."""
+    order = ["Cat", "Bob", "Ann", "Bob", "Ally", "Bob", "Ann", "Bob", "Ann", "Bob", "Ally", "Cat", "Bob", "Ann"]
+    made = []
+    for number, user in enumerate(order):
+        undone = order[number - 1]
+        comment = f"Undid revision {5_000_000 + number - 1} by [[Special:Contributions/{undone}|{undone}]]"
+        if number == 9:
+            comment = f"rvv {comment}"
+        made.append(
+            change(number, user=user, timestamp=START + 60 * number, comment=comment if number > 1 else "copy edit")
+        )
+    return made
+
+
+@pytest.mark.parametrize("acts", [4, 7, 10, 13])
+def test_a_battle_at_a_past_moment_is_what_the_worker_knew_then(tables: Settings, reader: Client, acts: int) -> None:
+    changes = fought()
+    then = datetime.fromtimestamp(changes[acts - 1].timestamp + 30, UTC)
+    store(tables, fold(changes))
+    knew = dict(zip(BATTLES.columns, next(iter(whole(fold(changes[:acts])).values())), strict=True))
+
+    (battle,) = found(reader, "battles", since=then - timedelta(hours=1), until=then, brewing=1)
+
+    for figure in ("alternations", "reverts", "exempt_claims", "edits", "intensity", "editors"):
+        assert battle[figure] == knew[figure], figure
+    assert battle["updated"].timestamp() == knew["updated"]
+    assert battle["phase"] == knew["phase"]
+    counts = {f["name"]: (f["edits"], f["reverts"], f["reverted"]) for f in battle["fighters"]}
+    assert counts == {name: tuple(rest) for name, _actor, _side, *rest in knew["fighters"]}
+    assert [tuple(pair.values()) for pair in battle["pairs"]] == [tuple(pair) for pair in knew["pairs"]]
+    of_battle = {"battle": str(battle["battle_id"]), "until": then}
+    assert len(found(reader, "battle_edits", **of_battle)) == acts
+    assert {f["name"] for f in found(reader, "battle_fighters", **of_battle)} == set(counts)
+    assert found(reader, "battles", battle=of_battle["battle"], until=datetime.fromtimestamp(START, UTC)) == []
+
+
+def whole(written: list[Rows]) -> dict[UUID, tuple[Any, ...]]:
+    """The fullest row of each battle."""
+    rows = no_rows()
+    for more in written:
+        rows.merge(more)
+    return rows.battles

@@ -1,0 +1,90 @@
+-- Battles as they were at a moment: of those that went on after it, what their reverts and edits up to then tell.
+-- param until: the moment [default now]
+-- param battle: only this one, by its id; none: all [default ]
+WITH
+    {until:DateTime('UTC')} AS until,
+    toIntervalDay(1) AS memory, -- as MEMORY in services/worker/state.py
+    known AS
+    (
+        SELECT *
+        FROM battles FINAL
+        WHERE opened < until AND ({battle:String} = '' OR battle_id = toUUIDOrZero({battle:String}))
+    ),
+    going AS (SELECT * FROM known WHERE updated >= until),
+    -- their reverts up to then, in order: when, which, by whom, of whom
+    struck AS
+    (
+        SELECT battle_id, arraySort(groupArray((timestamp, rev_id, reverter, reverted))) AS marks
+        FROM reverts FINAL
+        INNER JOIN (SELECT battle_id, source, wiki, title, opened, fighters.name AS names FROM going) AS fought
+            USING (source, wiki, title)
+        WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(opened)) FROM going)
+            AND toStartOfHour(timestamp) <= toStartOfHour(until)
+            AND (wiki, title) IN (SELECT wiki, title FROM going)
+            AND timestamp >= opened
+            AND timestamp < until
+            AND NOT self_revert
+            AND reverted != ''
+            AND has(names, reverter)
+        GROUP BY battle_id
+    ),
+    edited AS
+    (
+        SELECT
+            battle_id,
+            countIf(timestamp >= opened) AS edits,
+            sumMap(map(user, toUInt32(1))) AS edits_of,
+            groupArrayIf(rev_id, claim_exempt != '') AS exempt
+        FROM edits FINAL
+        INNER JOIN (SELECT battle_id, source, wiki, title, opened FROM going) AS fought USING (source, wiki, title)
+        WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(opened) - memory) FROM going)
+            AND toStartOfHour(timestamp) <= toStartOfHour(until)
+            AND (wiki, title) IN (SELECT wiki, title FROM going)
+            AND timestamp >= opened - memory
+            AND timestamp < until
+            AND type != 'log'
+            AND NOT late
+        GROUP BY battle_id
+    ),
+    -- the chain in which each revert hits the author of an earlier one, as mark_of() in services/worker/battles.py
+    arrayFold(
+        (chain, mark) -> arrayPushBack(chain, (mark.1, mark.3, toUInt32(1 + arrayMax(arrayConcat([toUInt32(0)], arrayMap(
+            earlier -> if(earlier.2 = mark.4 AND earlier.1 > mark.1 - memory, earlier.3, toUInt32(0)), chain)))))),
+        marks,
+        CAST([], 'Array(Tuple(DateTime(\'UTC\'), String, UInt32))')) AS chain,
+    -- mutual_pairs() and intensity() there
+    arrayDistinct(arrayMap(mark -> (mark.3, mark.4), marks)) AS hits,
+    arraySort(pair -> (-toInt64(pair.3), pair.1, pair.2), arrayMap(
+        hit -> (hit.1, hit.2, least(edits_of[hit.1], edits_of[hit.2])),
+        arrayFilter(hit -> hit.1 < hit.2 AND has(hits, (hit.2, hit.1)), hits))) AS mutual,
+    length(arrayDistinct(arrayFlatten(arrayMap(pair -> [pair.1, pair.2], mutual)))) AS in_pairs
+SELECT
+    battle_id, source, wiki, server_name, title, namespace, page_kind, opened, declared, updated, ended, ended_by,
+    alternations, reverts, exempt_claims, edits, intensity, editors, pairs, fighters
+FROM known
+WHERE updated < until
+UNION ALL
+SELECT
+    battle_id, source, wiki, server_name, title, namespace, page_kind, opened,
+    if(declared < until, declared, NULL) AS declared,
+    if(empty(marks), opened, marks[-1].1) AS updated,
+    CAST(NULL, 'Nullable(DateTime(\'UTC\'))') AS ended,
+    '' AS ended_by,
+    toUInt32(arrayMax(arrayConcat([toUInt32(0)], arrayMap(link -> link.3, chain)))) AS alternations,
+    toUInt32(length(marks)) AS reverts,
+    toUInt32(arrayCount(mark -> has(exempt, mark.2), marks)) AS exempt_claims,
+    toUInt32(edited.edits) AS edits,
+    toUInt64(in_pairs * arraySum(arraySlice(arrayMap(pair -> pair.3, mutual), 2))) AS intensity,
+    toUInt32(in_pairs) AS editors,
+    CAST(mutual, 'Array(Tuple(a String, b String, weight UInt32))') AS pairs,
+    CAST(
+        arrayMap(
+            fighter -> (fighter.name, fighter.actor, fighter.side, edits_of[fighter.name],
+                toUInt32(arrayCount(mark -> mark.3 = fighter.name, marks)),
+                toUInt32(arrayCount(mark -> mark.4 = fighter.name, marks))),
+            arrayFilter(
+                fighter -> arrayExists(mark -> mark.3 = fighter.name OR mark.4 = fighter.name, marks), going.fighters)),
+        'Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32))') AS fighters
+FROM going
+LEFT JOIN struck USING (battle_id)
+LEFT JOIN edited USING (battle_id)
