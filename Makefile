@@ -85,6 +85,7 @@ drill: $(VENV)/demo.stamp ## Kill each part 20 times amid a faulty stream and co
 	@$(DRILL) --part worker-1
 	@$(DRILL) --part clickhouse
 	@$(DRILL) --part broker
+	@$(DRILL) --kills 0 --away clickhouse=120 --away broker=60 --events 200000
 	@$(DRILL) --kills 0 --fill-broker 64
 
 .PHONY: docs

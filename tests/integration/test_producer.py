@@ -193,9 +193,9 @@ def test_the_position_outlives_sigterm_and_kill_9(stack: Stack) -> None:
 
 def sent_changes(seed: int, events: int) -> int:
     """How many changes a game has that are kept."""
-    from scripts.drill import sent_ids
+    from scripts.drill import sent_changes as sent
 
-    return len(sent_ids(None, seed, events))
+    return len(sent(None, seed, events))
 
 
 def test_a_broker_that_is_away_stops_the_reading_and_not_the_producer(stack: Stack) -> None:
