@@ -88,7 +88,7 @@ def controls(ranged: bool = True) -> View:
 
     `?range=1h&until=2024-12-07T12:00&wiki=dewiki&ns=Article`. Without `ranged` the page shows all that is kept.
     """
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chosen = "1h"
         if ranged:
             chosen = st.segmented_control(

@@ -18,6 +18,11 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 86_400):,} days"
 
 
+def amount(number: int, unit: str) -> str:
+    """`1 battle`, `1,234 battles`."""
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
 def moment(time: pd.Timestamp) -> str:
     """`2024-12-07 11:32:24 UTC`."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

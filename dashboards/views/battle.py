@@ -20,7 +20,7 @@ from dashboards.board import RANGES, View, controls, live, moment_of, section, s
 from dashboards.charts.battle import matrix_chart, matrix_rows, tug_chart, tug_rows
 from dashboards.data import Source, rows
 from dashboards.grid import addresses
-from dashboards.words import duration, moment, plain
+from dashboards.words import amount, duration, moment, plain
 from services.common import links
 
 LEAST_MARGIN = pd.Timedelta(seconds=20)
@@ -90,10 +90,10 @@ def figures(battle: pd.Series, source: Source) -> None:
     last = battle["ended_at"] if battle["ended_by"] else source.now
     with st.container(horizontal=True, gap="small"):
         claims = f"{battle['exempt_claims']} claim an exemption" if battle["exempt_claims"] else None
-        figure("Reverts", f"{battle['reverts']:,}", "Reverts by all who fight.", claims)
-        figure("Alternations", f"{battle['alternations']:,}", ALTERNATIONS)
-        figure("Intensity", f"{battle['intensity']:,}", INTENSITY, why_words(battle["editors"], battle["pairs"]))
-        figure("Edits", f"{battle['edits']:,}", "Edits of the page since the first revert, reverts included.")
+        figure("Reverts", amount(battle["reverts"], "revert"), "Reverts by all who fight.", claims)
+        figure("Alternations", amount(battle["alternations"], "revert"), ALTERNATIONS)
+        figure("Intensity", f"M = {battle['intensity']:,}", INTENSITY, why_words(battle["editors"], battle["pairs"]))
+        figure("Edits", amount(battle["edits"], "edit"), "Edits of the page since the first revert, reverts included.")
         lasted = duration((last - battle["opened"]).total_seconds())
         ago = f"newest revert {duration((source.now - battle['updated']).total_seconds())} ago"
         figure("Lasted" if battle["ended_by"] else "Lasts", lasted, "From the first revert to the end, or to now.", ago)

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboards.battle_tables import PHASES, battles_table
 from dashboards.board import View, controls, live, moment_of, open_battle, why_empty
 from dashboards.data import Source, rows
+from dashboards.words import amount
 
 MOST_BATTLES = 100
 
@@ -17,12 +18,16 @@ def draw(brewing: bool, view: View, source: Source) -> None:
     battles = rows("battles", brewing=int(brewing), limit=MOST_BATTLES, **at._asdict())
 
     counts = battles["phase"].value_counts()
+
+    def count(phase: str) -> str:
+        return amount(counts.get(phase, 0), "battle")
+
     with st.container(horizontal=True, gap="small"):
-        st.metric("At war", f"{counts.get('war', 0)}", border=True, help="With a revert within the last hour.")
-        st.metric("Ceasefire", f"{counts.get('ceasefire', 0)}", border=True, help="No revert for an hour.")
-        st.metric("Ended", f"{counts.get('ended', 0)}", border=True, help="Within the range.")
+        st.metric("At war", count("war"), border=True, help="With a revert within the last hour.")
+        st.metric("Ceasefire", count("ceasefire"), border=True, help="No revert for an hour.")
+        st.metric("Ended", count("ended"), border=True, help="Within the range.")
         if brewing:
-            st.metric("Brewing", f"{counts.get('brewing', 0)}", border=True, help="Two alternating reverts so far.")
+            st.metric("Brewing", count("brewing"), border=True, help="Two alternating reverts so far.")
     st.subheader("Battles", help=f"Ranked by intensity, then by reverts. {PHASES}")
     if battles.empty:
         st.info(why_empty("battles", view, source))

@@ -10,7 +10,7 @@ from dashboards.charts.front import complete_steps
 from dashboards.charts.rate import rate_chart
 from dashboards.data import Source, rows
 from dashboards.tables import dead_letters_table, dropped_table, late_table, ledger_table
-from dashboards.words import plain
+from dashboards.words import amount, plain
 
 
 def draw(view: View, source: Source) -> None:
@@ -86,7 +86,7 @@ def figures(delays: pd.DataFrame, ledger: pd.DataFrame, late: pd.DataFrame, dead
             "About half of all offsets are events that are dropped.",
         )
         figure("Late", f"{late['changes'].sum():,} changes", "In the range; by wiki below.")
-        figure("Dead letters", f"{dead['letters'].sum():,}", "All that are kept; by reason below.")
+        figure("Dead letters", amount(dead["letters"].sum(), "letter"), "All that are kept; by reason below.")
 
 
 live(draw, controls())

@@ -16,7 +16,7 @@ from dashboards.data import Source, rows
 from dashboards.grid import addresses
 from dashboards.patrol_tables import watch_table
 from dashboards.story_tables import found_table, opponents_table, story_table
-from dashboards.words import duration, plain
+from dashboards.words import amount, duration, plain
 from services.common import links
 
 MOST_FOUND = 20
@@ -165,7 +165,7 @@ def figures(
         made, suffered = pairs["reverts"].sum(), pairs["reverted_back"].sum()
         st.metric(
             "Reverts",
-            f"{made if subject.editor else made + suffered:,} reverts",
+            amount(made if subject.editor else made + suffered, "revert"),
             f"{suffered:,} suffered" if subject.editor else None,
             delta_color="off",
             delta_arrow="off",
@@ -173,8 +173,16 @@ def figures(
             height="stretch",
             help="Reverts of others, as below; reverting oneself never counts.",
         )
-        st.metric("Battles", f"{len(battles):,}", border=True, height="stretch", help="Edit wars of the last 30 days.")
-        st.metric("Alerts", f"{len(alerts):,}", border=True, height="stretch", help="Of the three-revert watch.")
+        st.metric(
+            "Battles",
+            amount(len(battles), "battle"),
+            border=True,
+            height="stretch",
+            help="Edit wars of the last 30 days.",
+        )
+        st.metric(
+            "Alerts", amount(len(alerts), "alert"), border=True, height="stretch", help="Of the three-revert watch."
+        )
 
 
 def forget() -> None:
@@ -183,7 +191,7 @@ def forget() -> None:
         st.query_params.pop(name, None)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     searched = st.text_input(
         "Page or editor",
         key="q",

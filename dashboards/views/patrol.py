@@ -7,6 +7,7 @@ from dashboards.board import View, controls, live, moment_of, section, show, why
 from dashboards.charts.patrol import share_chart, share_rows, speed_by_wiki_chart, speed_chart
 from dashboards.data import Source, rows
 from dashboards.patrol_tables import bursts_table, patrollers_table
+from dashboards.words import amount
 
 QUICK = 60  # seconds
 MOST_BURSTS = 100
@@ -59,16 +60,25 @@ def figures(speeds: pd.DataFrame, shares: pd.DataFrame, bursts: pd.DataFrame) ->
     quick = speeds[speeds["up_to"] <= QUICK]["reverts"].sum()
     by_bots = speeds[speeds["actor"] == "bot"]["reverts"].sum()
 
-    def share(label: str, part: int, whole: int, meaning: str) -> None:
-        st.metric(label, f"{part / whole:.0%}".replace("%", " %") if whole else "–", border=True, help=meaning)
+    def share(label: str, part: int, whole: int, of: str, meaning: str) -> None:
+        shown = f"{100 * part / whole:.0f} % of {of}" if whole else "–"
+        st.metric(label, shown, border=True, help=meaning)
 
     with st.container(horizontal=True, gap="small"):
-        share("Within a minute", quick, reverts, "Reverts that came within 60 seconds of the edit, where it is known.")
-        share("By bots", by_bots, reverts, "Reverts made by bots, of those whose edit is known.")
+        share(
+            "Within a minute",
+            quick,
+            reverts,
+            "reverts",
+            "Reverts that came within 60 seconds of the edit, where it is known.",
+        )
+        share("By bots", by_bots, reverts, "reverts", "Reverts made by bots, of those whose edit is known.")
         hit, made = shares["temporary_reverted"].sum(), shares["temporary_edits"].sum()
         meaning = "Reverts that hit temporary accounts, per edit of theirs, on the wikis where they edit most."
-        share("Temporary reverted", hit, made, meaning)
-        st.metric("Bursts", f"{len(bursts):,}", border=True, help="Temporary accounts reverted on several pages.")
+        share("Temporary reverted", hit, made, "edits", meaning)
+        st.metric(
+            "Bursts", amount(len(bursts), "account"), border=True, help="Temporary accounts reverted on several pages."
+        )
 
 
 live(draw, controls())

@@ -118,7 +118,7 @@ def duelists() -> list[str | None]:
         ]
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     view = controls()
     measure = st.segmented_control(
         "Compare",

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboards.board import View, controls, live, moment_of, section, why_empty
 from dashboards.data import Source, rows
 from dashboards.patrol_tables import watch_table
+from dashboards.words import amount
 
 MOST_ROWS = 200
 RULE = (
@@ -23,9 +24,13 @@ def draw(view: View, source: Source) -> None:
     warnings = alerts[alerts["kind"] == "three_revert_warning"].reset_index(drop=True)
     claimed = alerts[(alerts["exempt_claims"] == alerts["reverts"]) & (alerts["reverts"] > 0)]
     with st.container(horizontal=True, gap="small"):
-        st.metric("Breaches", f"{len(breaches):,}", border=True, help=f"Four reverts or more. {RULE}")
-        st.metric("Warnings", f"{len(warnings):,}", border=True, help=f"Three reverts: one more breaks it. {RULE}")
-        st.metric("Claimed exempt", f"{len(claimed):,}", border=True, help=f"Each of the reverts claims it. {CLAIM}")
+        st.metric("Breaches", amount(len(breaches), "case"), border=True, help=f"Four reverts or more. {RULE}")
+        st.metric(
+            "Warnings", amount(len(warnings), "case"), border=True, help=f"Three reverts: one more breaks it. {RULE}"
+        )
+        st.metric(
+            "Claimed exempt", amount(len(claimed), "case"), border=True, help=f"Each of the reverts claims it. {CLAIM}"
+        )
     no_breaches = why_empty("breaches of the three-revert rule", view, source)
     section("Breaches", RULE, breaches, no_breaches, lambda found: watch_table(found, "breaches", linked))
     no_warnings = why_empty("editors with three reverts on a page", view, source)

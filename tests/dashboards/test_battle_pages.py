@@ -85,7 +85,7 @@ def test_battles_are_ranked_with_sides_and_reasons(board: Settings) -> None:
     assert list(table["why"]) == ["3 editors × (2)", "one pair alone"]
     assert list(table[["first", "second", "reverts", "age"]].iloc[1]) == ["Ann", "Bob", 3, "30 min"]
     assert sum(table["course"][1]) == 3
-    assert metrics(app) == {"At war": "1", "Ceasefire": "0", "Ended": "1"}
+    assert metrics(app) == {"At war": "1 battle", "Ceasefire": "0 battles", "Ended": "1 battle"}
 
 
 def test_brewing_battles_are_shown_on_demand(board: Settings) -> None:
@@ -115,7 +115,7 @@ def test_a_battle_shows_the_tug_of_war_its_fighters_and_its_end(board: Settings)
     assert edits["diff"][0] == "https://en.wikipedia.org/wiki/Special:Diff/4"
     log = next(table.value for table in app.dataframe if "what" in table.value.columns)
     assert list(log["what"]) == ["protect"]
-    assert metrics(app)["Reverts"] == "3"
+    assert metrics(app)["Reverts"] == "3 reverts"
     assert metrics(app)["Lasted"] == "30 min"
 
 
@@ -171,8 +171,8 @@ def test_at_a_past_moment_a_battle_shows_nothing_of_what_came_later(board: Setti
     battle = open_page(BATTLE, battle=str(MOON), until=then)
 
     assert list(tables(battles)["phase"][["phase", "reverts"]].iloc[0]) == ["war", 2]
-    assert metrics(battles) == {"At war": "1", "Ceasefire": "0", "Ended": "0"}
-    assert metrics(battle)["Reverts"] == "2"
+    assert metrics(battles) == {"At war": "1 battle", "Ceasefire": "0 battles", "Ended": "0 battles"}
+    assert metrics(battle)["Reverts"] == "2 reverts"
     assert len(next(table.value for table in battle.dataframe if "grown" in table.value.columns)) == 3
     assert "Nothing is logged" in texts(battle)
     assert "as it was at 2024\\-12\\-07 11\\:50\\:00 UTC" in texts(battle)

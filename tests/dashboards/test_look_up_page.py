@@ -29,7 +29,7 @@ def test_a_pages_story_has_edits_reverts_battles_and_alerts(board: Settings) -> 
 
     app = open_page(LOOK_UP, page="Moon", on="enwiki")
 
-    assert metrics(app) == {"Edits": "5 edits", "Reverts": "3 reverts", "Battles": "1", "Alerts": "1"}
+    assert metrics(app) == {"Edits": "5 edits", "Reverts": "3 reverts", "Battles": "1 battle", "Alerts": "1 alert"}
     (size,) = charts(app)
     assert size["layer"][0]["mark"]["type"] == "line"
     edits = tables(app)["timestamp"]
@@ -46,7 +46,7 @@ def test_an_editors_story_has_reverts_both_ways(board: Settings) -> None:
 
     app = open_page(LOOK_UP, editor="Bob")
 
-    assert metrics(app)["Reverts"] == "1 reverts"
+    assert metrics(app)["Reverts"] == "1 revert"
     assert [metric.delta for metric in app.metric if metric.label == "Reverts"] == ["2 suffered"]
     pair = tables(app)["editor"].iloc[0]
     assert list(pair[["editor", "reverts", "reverted_back", "opponent"]]) == ["Bob", 1, 2, "Ann"]
@@ -60,7 +60,7 @@ def test_a_past_moment_knows_nothing_of_what_came_later(board: Settings) -> None
     app = open_page(LOOK_UP, page="Moon", on="enwiki", until="2024-12-07T11:40")
 
     assert metrics(app)["Edits"] == "2 edits"
-    assert metrics(app)["Reverts"] == "1 reverts"
+    assert metrics(app)["Reverts"] == "1 revert"
     assert tables(app)["timestamp"]["timestamp"].max() < NOON
 
 

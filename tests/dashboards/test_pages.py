@@ -98,7 +98,7 @@ def test_the_health_page_shows_where_time_goes_and_what_was_left_out(battlefield
     app = open_page(HEALTH)
 
     assert metrics(app)["Lag"] == "970 offsets"
-    assert metrics(app)["Dead letters"] == "1"
+    assert metrics(app)["Dead letters"] == "1 letter"
     assert "Edit to read" not in metrics(app)  # a replay's edits are as old as they are
     assert list(tables(app)["source_topic"][["read", "kept", "dropped", "dead_lettered"]].iloc[0]) == [
         1000,

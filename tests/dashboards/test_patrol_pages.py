@@ -25,7 +25,7 @@ def test_breaches_and_warnings_link_to_the_diffs_that_make_the_case(board: Setti
     assert list(warnings.loc[0, ["user", "exempt", "diff_3"]]) == ["Bob", "all claimed", f"{DIFF}3"]
     assert warnings.loc[0, "diff_4"] is None
     assert warnings.loc[0, "work"] == "https://en.wikipedia.org/wiki/Special:Contributions/Bob"
-    assert metrics(app) == {"Breaches": "1", "Warnings": "1", "Claimed exempt": "1"}
+    assert metrics(app) == {"Breaches": "1 case", "Warnings": "1 case", "Claimed exempt": "1 case"}
 
 
 def test_the_watch_without_alerts_says_so(board: Settings) -> None:
@@ -71,10 +71,10 @@ def test_patrol_shows_speed_patrollers_shares_and_bursts(board: Settings) -> Non
     assert list(bots["reverter"]) == ["Guard"]
     assert list(bursts.loc[0, ["account", "pages", "reverts", "titles"]]) == ["~2024-1", 2, 3, "Moon, Sun"]
     assert metrics(app) == {
-        "Within a minute": "67 %",
-        "By bots": "33 %",
-        "Temporary reverted": "10 %",
-        "Bursts": "1",
+        "Within a minute": "67 % of reverts",
+        "By bots": "33 % of reverts",
+        "Temporary reverted": "10 % of edits",
+        "Bursts": "1 account",
     }
 
 
