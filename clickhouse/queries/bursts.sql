@@ -5,6 +5,22 @@
 -- param namespaces: only these namespaces, by number; none: all [default ]
 -- param pages: on at least this many pages [default 2]
 -- param limit: at most this many accounts [default 20]
+WITH
+    -- most are reverted once: they are left out before titles are counted
+    candidates AS
+    (
+        SELECT cityHash64(source, wiki, reverted) AS who
+        FROM reverts FINAL
+        WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+            AND timestamp >= {since:DateTime('UTC')}
+            AND timestamp < {until:DateTime('UTC')}
+            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+            AND NOT self_revert
+            AND reverted_actor = 'temporary'
+        GROUP BY who
+        HAVING uniq(cityHash64(title)) >= {pages:UInt32}
+    )
 SELECT
     wiki,
     any(reverts.server_name) AS server_name,
@@ -24,6 +40,7 @@ WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
     AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
     AND NOT self_revert
     AND reverted_actor = 'temporary'
+    AND cityHash64(source, wiki, reverted) IN (SELECT who FROM candidates)
 GROUP BY source, wiki, reverted
 HAVING pages >= {pages:UInt32}
 ORDER BY pages DESC, reverts DESC, last_revert DESC, wiki, account

@@ -1,5 +1,5 @@
 -- The producer's account of each source partition, and how far behind it the stored edits are, in source offsets.
--- param since: stored edits are looked for from this event time on [default now-1h]
+-- param since: stored edits are looked for from this event time on, in the newest day at most [default now-1h]
 SELECT
     source_topic,
     source_partition,
@@ -17,6 +17,7 @@ LEFT JOIN
     SELECT source_topic, source_partition, max(source_offset) AS newest_offset, count() AS changes
     FROM edits
     WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+        AND toStartOfHour(timestamp) >= (SELECT toStartOfHour(max(timestamp) - toIntervalDay(1)) FROM edits)
     GROUP BY source_topic, source_partition
 ) AS stored USING (source_topic, source_partition)
 GROUP BY source_topic, source_partition

@@ -9,7 +9,24 @@ WITH
     greatest(reverter, reverted) AS second,
     countIf(reverter = first) AS by_first,
     countIf(reverter = second) AS by_second,
-    by_first >= by_second AS first_leads
+    by_first >= by_second AS first_leads,
+    cityHash64(wiki, title, first, second) AS pair,
+    -- which they are first, by numbers alone: the details of every pair of a month would take seconds and memory
+    fiercest AS
+    (
+        SELECT pair
+        FROM reverts FINAL
+        WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+            AND timestamp >= {since:DateTime('UTC')}
+            AND timestamp < {until:DateTime('UTC')}
+            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+            AND NOT self_revert
+            AND reverted != ''
+        GROUP BY pair
+        ORDER BY least(by_first, by_second) DESC, greatest(by_first, by_second) DESC, max(timestamp) DESC
+        LIMIT {limit:UInt32} WITH TIES
+    )
 SELECT
     wiki,
     any(reverts.server_name) AS server_name,
@@ -28,6 +45,7 @@ WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
     AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
     AND NOT self_revert
     AND reverted != ''
+    AND pair IN (SELECT pair FROM fiercest)
 GROUP BY wiki, title, first, second
 ORDER BY reverted_back DESC, reverts DESC, last_revert DESC, wiki, title, editor
 LIMIT {limit:UInt32}

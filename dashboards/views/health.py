@@ -74,10 +74,15 @@ def figures(delays: pd.DataFrame, ledger: pd.DataFrame, late: pd.DataFrame, dead
     with st.container(horizontal=True, gap="small"):
         if source.kind == "live":  # a recording's edits are as old as they are
             delay(
-                "Edit to read", "read", "From an edit to the producer's reading it, median; Wikimedia takes about 2 s."
+                "Edit to read",
+                "read",
+                "From an edit to the producer's reading it, median over the last hour of the range; Wikimedia takes "
+                "about 2 s of it.",
             )
         delay(
-            "Read to stored", "stored", "From the producer's reading to the row in ClickHouse, median over the range."
+            "Read to stored",
+            "stored",
+            "From the producer's reading to the row in ClickHouse, median over the last hour of the range.",
         )
         figure(
             "Lag",

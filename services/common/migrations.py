@@ -25,6 +25,9 @@ from services.common.settings import PROJECT_ROOT, Settings, get_settings
 
 MIGRATIONS = PROJECT_ROOT / "clickhouse" / "migrations"
 
+# Seconds that a statement may take: one that fills a new table reads what a month has left, 90 million edits.
+LONGEST_STATEMENT = 3600
+
 log = structlog.get_logger()
 
 
@@ -63,7 +66,7 @@ def apply_migrations(settings: Settings, migrations: list[Migration] | None = No
     database = settings.clickhouse_database
     with writer_client(settings, database="") as client:
         client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-    with writer_client(settings) as client:
+    with writer_client(settings, send_receive_timeout=LONGEST_STATEMENT) as client:
         client.command(
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (number UInt32, name String, applied DateTime('UTC') DEFAULT now())"
