@@ -30,20 +30,17 @@ WITH
             AND ({fighter:String} = '' OR has(fighters.name, {fighter:String})))
     ),
     -- A block is logged on the fighter's own user page, so the page's shard never sees it. It ended the battle if it
-    -- came after the newest revert: where reverts went on, it did not. `User` has a name of its own in each language.
+    -- came after the newest revert: where reverts went on, it did not.
     blocks AS
     (
         SELECT battle_id, min(timestamp) AS blocked
         FROM
         (
-            SELECT source, wiki, substring(title, position(title, ':') + 1) AS fighter, timestamp
-            FROM edits
+            SELECT source, wiki, editor AS fighter, timestamp
+            FROM editor_blocks
             WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(updated)) FROM candidates)
                 AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(maxOrNull(updated) + silence) FROM candidates)
                 AND timestamp < until
-                AND log_type = 'block'
-                AND log_action IN ('block', 'reblock')
-                AND namespace = 2
         ) AS entries
         INNER JOIN
         (

@@ -16,12 +16,9 @@ SELECT
         WITH
             (SELECT max(timestamp) FROM edits) - toIntervalHour(1) AS calm_before,
             (
-                SELECT groupArray((source, wiki, substring(title, position(title, ':') + 1), timestamp))
-                FROM edits
+                SELECT groupArray((source, wiki, editor, timestamp))
+                FROM editor_blocks
                 WHERE toStartOfHour(timestamp) >= toStartOfHour(calm_before)
-                    AND log_type = 'block'
-                    AND log_action IN ('block', 'reblock')
-                    AND namespace = 2
             ) AS blocks
         SELECT count()
         FROM battles FINAL

@@ -6,7 +6,7 @@ from services.common.settings import Settings
 
 # What the long view is made of, and what cannot be computed again once the raw rows are gone.
 LONG_KEPT = ("reverts", "battles", "alerts", "fronts_hourly", "fronts_daily", "audits", "announcements")
-RAW = ("edits", "fronts", "names", "dead_letters", "duplicates", "ledger")
+RAW = ("edits", "fronts", "names", "editor_blocks", "dead_letters", "duplicates", "ledger")
 
 _PRESENT = r"""
 SELECT name, toUInt32OrZero(extract(engine_full, 'TTL stored \\+ toIntervalDay\\((\\d+)\\)'))

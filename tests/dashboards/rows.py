@@ -160,6 +160,7 @@ def empty(settings: Settings) -> None:
             "fronts",
             "fronts_hourly",
             "names",
+            "editor_blocks",
             "reverts",
             "battles",
             "alerts",
