@@ -88,6 +88,10 @@ drill: $(VENV)/demo.stamp ## Kill each part 20 times amid a faulty stream and co
 	@$(DRILL) --kills 0 --away clickhouse=120 --away broker=60 --events 200000
 	@$(DRILL) --kills 0 --fill-broker 64
 
+.PHONY: pictures
+pictures: $(VENV)/dev.stamp ## Take the pictures of docs/pictures from a war game, in headless Chromium
+	@$(VENV)/bin/python -m scripts.pictures
+
 .PHONY: docs
 docs: $(VENV)/demo.stamp ## Write anew what is made from the settings and the queries
 	@$(VENV)/bin/python -m scripts.make_settings_doc

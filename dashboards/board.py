@@ -83,10 +83,11 @@ def covered_seconds(at: Moment, oldest_event: pd.Timestamp) -> float:
     return max((at.until - max(at.since, oldest_event)).total_seconds(), LEAST_COVERED)
 
 
-def controls(ranged: bool = True) -> View:
+def controls(ranged: bool = True, more: Callable[[], None] = lambda: None) -> View:
     """Range, moment and filters, kept in the address so that a link shows the same board.
 
     `?range=1h&until=2024-12-07T12:00&wiki=dewiki&ns=Article`. Without `ranged` the page shows all that is kept.
+    `more` draws a page's own controls beside them.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chosen = "1h"
@@ -128,6 +129,7 @@ def controls(ranged: bool = True) -> View:
                 placeholder="All namespaces",
                 help="MediaWiki's kinds of pages: articles, their talk pages, users' pages, templates and so on.",
             )
+        more()
         then = pd.Timestamp(until, tz="UTC") if until else None
         for words in ([f"as it was at {moment(then)}"] if then else []) + wikis + names:
             st.badge(plain(words), color="gray")

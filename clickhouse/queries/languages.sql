@@ -22,7 +22,11 @@ WITH
             'source', 'beta', 'wikimania', 'wikifunctions', 'test', 'test2', 'testwikidata', 'sources', 'api', 'donate')
         GROUP BY language, time
     )
-SELECT *
-FROM steps
-WHERE language IN (SELECT language FROM steps GROUP BY language ORDER BY sum(steps.edits) DESC, language LIMIT {limit:UInt32})
+SELECT language, time, person, temporary, bot, edits, reverts, bytes_added, bytes_removed
+FROM
+(
+    SELECT *, dense_rank() OVER (ORDER BY total DESC, language) AS place
+    FROM (SELECT *, sum(edits) OVER (PARTITION BY language) AS total FROM steps)
+)
+WHERE place <= {limit:UInt32}
 ORDER BY language, time

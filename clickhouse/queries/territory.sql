@@ -49,13 +49,11 @@ WITH
         ) AS parts
         GROUP BY wiki, namespace
     )
-SELECT *
-FROM grounds
-WHERE wiki IN
+SELECT wiki, namespace, edits, bytes_added, bytes_removed
+FROM
 (
-    SELECT wiki FROM grounds
-    GROUP BY wiki
-    ORDER BY sum(grounds.bytes_added) + sum(grounds.bytes_removed) DESC, wiki
-    LIMIT {limit:UInt32}
+    SELECT *, dense_rank() OVER (ORDER BY moved DESC, wiki) AS place
+    FROM (SELECT *, sum(bytes_added + bytes_removed) OVER (PARTITION BY wiki) AS moved FROM grounds)
 )
+WHERE place <= {limit:UInt32}
 ORDER BY wiki, namespace

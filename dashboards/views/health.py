@@ -86,11 +86,11 @@ def figures(delays: pd.DataFrame, ledger: pd.DataFrame, late: pd.DataFrame, dead
         )
         figure(
             "Lag",
-            f"{int(behind.max()):,} offsets" if len(behind) else "–",
+            amount(int(behind.max()), "offset") if len(behind) else "–",
             "How many source offsets the stored edits are behind the producer's ledger, in the slowest partition. "
             "About half of all offsets are events that are dropped.",
         )
-        figure("Late", f"{late['changes'].sum():,} changes", "In the range; by wiki below.")
+        figure("Late", amount(late["changes"].sum(), "change"), "In the range; by wiki below.")
         figure("Dead letters", amount(dead["letters"].sum(), "letter"), "All that are kept; by reason below.")
 
 

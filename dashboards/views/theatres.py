@@ -86,7 +86,7 @@ def multiples(theatres: pd.DataFrame, step: int, empty: str) -> None:
     totals = theatres.groupby("wiki")["edits"].sum().sort_values(ascending=False)
     with st.container(horizontal=True, gap="small"):
         for place, (wiki, edits) in enumerate(totals.head(MULTIPLES).items()):
-            with st.container(border=True, width=390):
+            with st.container(border=True, width=350):
                 st.markdown(f"**{plain(str(wiki))}** · {edits:,} edits")
                 front = sides_of(theatres, str(wiki), step)
                 show(front_chart(front, step, small=True), f"front_{place}")
@@ -101,10 +101,19 @@ def fight(languages: pd.DataFrame, duel: list[str | None], step: int, measure: s
     show(duel_chart(fought, measure), "duel")
 
 
-def duelists() -> list[str | None]:
-    """Which two languages stand against each other; None: the busiest that is left."""
+def compare() -> None:
+    """The page's own controls: what is compared, and which two languages; an empty one is the busiest that is left."""
+    st.segmented_control(
+        "Compare",
+        list(MEASURES),
+        default="edits",
+        required=True,
+        key="measure",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     with st.popover("Languages", icon=":material/translate:", help="The two languages that stand against each other."):
-        return [
+        for label, key, placeholder in (("Language", "language", "the busiest"), ("Against", "against", "the next")):
             st.selectbox(
                 label,
                 list(LANGUAGES),
@@ -114,20 +123,8 @@ def duelists() -> list[str | None]:
                 format_func=language_name,
                 placeholder=placeholder,
             )
-            for label, key, placeholder in (("Language", "language", "the busiest"), ("Against", "against", "the next"))
-        ]
 
 
-with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    view = controls()
-    measure = st.segmented_control(
-        "Compare",
-        list(MEASURES),
-        default="edits",
-        required=True,
-        key="measure",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    duel = duelists()
-live(partial(draw, measure or "edits", duel), view)
+view = controls(more=compare)
+chosen = st.session_state
+live(partial(draw, chosen["measure"] or "edits", [chosen["language"], chosen["against"]]), view)

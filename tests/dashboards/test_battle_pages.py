@@ -1,5 +1,6 @@
 """The pages of battles as Streamlit builds them: with data, without, and with hostile words."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -178,3 +179,25 @@ def test_at_a_past_moment_a_battle_shows_nothing_of_what_came_later(board: Setti
     assert "as it was at 2024\\-12\\-07 11\\:50\\:00 UTC" in texts(battle)
     before = open_page(BATTLE, battle=str(MOON), until="2024-12-07T11:00")
     assert "no battle with this id that had begun then" in before.info[0].value
+
+
+def test_every_heading_of_every_table_is_explained(board: Settings) -> None:
+    fight(board)
+    insert(board, "alerts", {"kind": "three_revert_breach", "reverts": 4, "rev_ids": [1, 2, 3, 4]})
+    insert(board, "ledger", {"dropped": {"categorize": 3}})
+    insert(board, "dead_letters", {})
+    hit = {"reverted": "~2024-1", "reverted_actor": "temporary"}
+    insert(board, "reverts", {**hit, "rev_id": 8}, {**hit, "rev_id": 9, "title": "Sun"})
+    pages = [open_page(name) for name in ("views/front_line.py", "views/theatres.py", BATTLES)]
+    pages += [open_page(f"views/{name}.py") for name in ("three_reverts", "patrol", "health")]
+    pages += [
+        open_page(BATTLE, battle=str(MOON)),
+        open_page("views/look_up.py", q="Moon"),
+        open_page("views/look_up.py", editor="Bob"),
+    ]
+
+    found = [column for app in pages for table in app.dataframe for column in json.loads(table.proto.columns).values()]
+
+    shown = [column for column in found if column.get("label")]
+    assert len(shown) > 100
+    assert [column["label"] for column in shown if not column.get("help")] == []

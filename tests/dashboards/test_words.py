@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dashboards.battle_tables import why_words
-from dashboards.words import change, duration, moment, names, plain
+from dashboards.words import amount, change, duration, moment, names, plain
 from services.common import links
 from services.common.settings import PROJECT_ROOT
 from tests.dashboards.rows import HOSTILE
@@ -77,6 +77,7 @@ def test_durations_have_one_unit(seconds: float, words: str) -> None:
 
 def test_numbers_and_moments_have_units() -> None:
     assert moment(pd.Timestamp("2024-12-07 11:32:24", tz="UTC")) == "2024-12-07 11:32:24 UTC"
+    assert (amount(1, "battle"), amount(1234, "battle")) == ("1 battle", "1,234 battles")
     assert change(112, 100) == "+12 %"
     assert change(50, 100) == "-50 %"
     assert change(5, 0) is None
