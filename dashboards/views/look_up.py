@@ -185,22 +185,26 @@ def figures(
         )
 
 
-def forget() -> None:
-    """A new search: the address names nobody any more."""
-    for name in ("page", "on", "editor"):
+def search() -> None:
+    """A new search: the address has its words, and names nobody any more."""
+    for name in ("page", "on", "editor", "q"):
         st.query_params.pop(name, None)
+    if words := st.session_state["q"]:
+        st.query_params["q"] = words
 
 
+# Not bound to the address: the widget would write its own parameter there while `search` writes the others, and which
+# came last would be what stays.
+st.session_state.setdefault("q", st.query_params.get("q", ""))
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     searched = st.text_input(
         "Page or editor",
         key="q",
-        bind="query-params",
         max_chars=255,
         placeholder="Page or editor, from its beginning",
         icon=":material/search:",
         label_visibility="collapsed",
-        on_change=forget,
+        on_change=search,
         width=420,
     )
     view = controls(ranged=False)._replace(range=LOOKED_BACK)
