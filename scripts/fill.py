@@ -125,7 +125,7 @@ WITH (salt -> (cityHash64(rev_id, salt) % 1000000007) / 1000000007) AS u
 SELECT
     generateUUIDv4(rev_id), source, wiki, server_name, title, namespace, 'content' AS page_kind,
     if(war, 'war', 'brewing') AS phase, u(1) < 0.5 AS war, timestamp AS opened,
-    if(war, timestamp + 900, NULL) AS declared, timestamp + 900 + toUInt32(u(2) * 20000) AS updated,
+    if(war, timestamp + 900, NULL) AS declared, least(timestamp + 900 + toUInt32(u(2) * 20000), toDateTime({end})) AS updated,
     if(u(3) < 0.2, updated + 60, NULL) AS ended, if(isNull(ended), '', 'protection') AS ended_by,
     3 + toUInt32(u(4) * 6) AS alternations, alternations + toUInt32(u(5) * 9) AS reverts, toUInt32(u(6) * 2), reverts * 3 AS edits,
     toUInt32(u(7) * 100) AS intensity, 3 AS editors,
@@ -228,7 +228,7 @@ def fill(client: Client, end: datetime, days: int, edits: int) -> None:
         )
         for statement in (_EDITS, _REVERTS, _FRONTS, _BATTLES, _ALERTS, _LEDGER, _DEAD_LETTERS):
             if "{span}" in statement:
-                client.command(statement.format(span=span), settings=LIMITS)
+                client.command(statement.format(span=span, end=int(end.timestamp()) - 1), settings=LIMITS)
             else:
                 client.command(statement, parameters=values, settings=LIMITS)
         first += rows

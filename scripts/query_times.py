@@ -31,8 +31,8 @@ from services.common.settings import Settings
 MEDIAN_LIMIT, WORST_LIMIT = 0.3, 1.0  # seconds
 RANGES = {"15 min": timedelta(minutes=15), "1 day": timedelta(days=1), "30 days": timedelta(days=30)}
 STEPS = {"15 min": 10, "1 day": 300, "30 days": 14_400}  # seconds of one point of a chart
-# what they ask is not for a screen: whole tables row by row, or the account of a whole run
-NOT_THE_BOARDS = ("audit_", "recomputed_", "resolved_", "accounting")
+# what they ask is not for a screen: whole tables row by row, the account of a whole run, what others build on
+NOT_THE_BOARDS = ("audit_", "recomputed_", "resolved_", "accounting", "tallies", "battles_then")
 
 
 class Timing(NamedTuple):
@@ -70,7 +70,7 @@ def values_of(query: NamedQuery, name: str, now: datetime, known: dict[str, Any]
     values: dict[str, Any] = {"until": now, "since": now - RANGES[name], "step": STEPS[name]}
     if query.name.startswith(("story_", "search_")):
         values |= {"title": known["title"], "wikis": [known["wiki"]], "text": known["title"][:-1]}
-    if "one_battle" in (query.name, query.uses):  # `battles` is asked for all of them
+    if query.name.startswith(("battle_", "one_battle")):  # `battles` is asked for all of them
         values["battle"] = known["battle"]
     return {name: value for name, value in values.items() if name in query.parameters}
 
@@ -92,7 +92,7 @@ def time_query(
         began = time.perf_counter()
         answer = client.raw_query(query.sql, parameters=bound, fmt="JSONCompact")
         taken.append(time.perf_counter() - began)
-    return taken[1:], (processor_seconds() - used) / len(taken), int(json.loads(answer)["rows"])
+    return taken[1:] or taken, (processor_seconds() - used) / len(taken), int(json.loads(answer)["rows"])
 
 
 def time_all(settings: Settings, only: list[str], rounds: int) -> Iterator[Timing]:

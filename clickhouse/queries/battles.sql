@@ -38,9 +38,7 @@ WITH
         (
             SELECT source, wiki, editor AS fighter, timestamp
             FROM editor_blocks
-            WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(updated)) FROM candidates)
-                AND toStartOfHour(timestamp) <= (SELECT toStartOfHour(maxOrNull(updated) + silence) FROM candidates)
-                AND timestamp < until
+            WHERE timestamp < until
         ) AS entries
         INNER JOIN
         (

@@ -6,7 +6,7 @@
 -- param pages: on at least this many pages [default 2]
 -- param limit: at most this many accounts [default 20]
 WITH
-    -- most are reverted once: they are left out before titles are counted
+    -- which they are first, by numbers alone: the titles of everybody reverted in a month would take seconds
     candidates AS
     (
         SELECT cityHash64(source, wiki, reverted) AS who
@@ -19,7 +19,9 @@ WITH
             AND NOT self_revert
             AND reverted_actor = 'temporary'
         GROUP BY who
-        HAVING uniq(cityHash64(title)) >= {pages:UInt32}
+        HAVING uniqExact(cityHash64(title)) >= {pages:UInt32}
+        ORDER BY uniqExact(cityHash64(title)) DESC, count() DESC, max(timestamp) DESC
+        LIMIT {limit:UInt32} WITH TIES
     )
 SELECT
     wiki,

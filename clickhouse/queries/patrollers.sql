@@ -18,8 +18,8 @@ WITH
             AND NOT self_revert
             AND reverter != ''
         GROUP BY who
-        ORDER BY argMax(reverter_actor, (timestamp, rev_id)) = 'bot', count() DESC, any(reverter)
-        LIMIT {limit:UInt32} BY argMax(reverter_actor, (timestamp, rev_id)) = 'bot'
+        ORDER BY argMax(reverter_actor = 'bot', (timestamp, rev_id)) AS bot, count() DESC, any(reverter)
+        LIMIT {limit:UInt32} BY bot
     )
 SELECT
     reverter,
