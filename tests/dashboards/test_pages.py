@@ -262,3 +262,17 @@ def test_a_hostile_name_of_what_plays_is_shown_as_it_is(board: Settings) -> None
     edit(board, {"source_topic": REPLAY.replace("real.edits-2024", "<b>x</b>")})
 
     assert "replay of \\<b\\>x\\<\\/b\\>" in texts(open_page())
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "battle.py" not in page and page != HEALTH][:-1])
+def test_a_moment_before_all_that_is_kept_is_told_so_on_every_page(battlefield: Settings, page: str) -> None:
+    insert(battlefield, "battles", {})
+    insert(battlefield, "alerts", {})
+
+    app = open_page(page, until="2024-12-07T11:00", ns=["Talk"], range="30d")
+
+    assert app.info
+    assert not app.dataframe
+    for info in app.info:
+        assert "in Talk in the 30 days before 2024-12-07 11:00:00 UTC" in info.value
+        assert "What is kept begins at 2024-12-07 11:31:00 UTC" in info.value
