@@ -224,6 +224,16 @@ def why_empty(what: str, view: View, source: Source) -> str:
     return f"{reason} Choose a longer range{''.join(f' or other {name}' for name in filters)}."
 
 
+def why_no_steps(step: int, view: View, source: Source) -> str:
+    """Why a chart of steps of `step` seconds shows none: steps that are not known whole are left out."""
+    if source.oldest_event < source.newest_event < source.oldest_event.ceil(f"{step}s") + pd.Timedelta(seconds=step):
+        return (
+            f"What is kept begins at {moment(source.oldest_event)}: no step of {duration(step)} is known whole yet. "
+            "Choose a shorter range."
+        )
+    return why_empty("edits", view, source)
+
+
 def open_battle(battle_id: str) -> None:
     """Go to the page of one battle, and keep the viewer's choice for the way back."""
     # kept beside the address: Streamlit lets nobody but the widget itself set a parameter that is bound to it

@@ -17,6 +17,7 @@ from dashboards.board import (
     section,
     show,
     why_empty,
+    why_no_steps,
 )
 from dashboards.charts.front import complete_steps, front_chart
 from dashboards.charts.sides import SIDES
@@ -55,6 +56,7 @@ def draw(view: View, source: Source) -> None:
 
     steps = complete_steps(front, view.range.step, source.oldest_event, source.newest_event)
     no_edits = why_empty("edits", view, source)
+    no_steps = why_no_steps(view.range.step, view, source)
     no_reverts = why_empty("reverts", view, source)
     linked = source.kind != "war game"  # a war game's pages exist on no wiki
 
@@ -66,7 +68,7 @@ def draw(view: View, source: Source) -> None:
     left, right = st.columns([2, 1], gap="medium")
     with left:
         meaning = "Edits per minute: people and temporary accounts push up, bots push down."
-        section("The front", meaning, steps, no_edits, lambda found: show(front_chart(found, view.range.step), "front"))
+        section("The front", meaning, steps, no_steps, lambda found: show(front_chart(found, view.range.step), "front"))
     with right:
         meaning = f"The {BUSIEST_WIKIS} busiest wikis: people to the right, bots to the left."
         section("By wiki", meaning, wikis, no_edits, lambda found: show(wikis_chart(found), "wikis"))

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pandas as pd
 import streamlit as st
 
-from dashboards.board import View, controls, live, moment_of, section, show, why_empty
+from dashboards.board import View, controls, live, moment_of, section, show, why_no_steps
 from dashboards.charts.front import complete_steps
 from dashboards.charts.rate import rate_chart
 from dashboards.data import Source, rows
@@ -28,7 +28,7 @@ def draw(view: View, source: Source) -> None:
 
     figures(delays, ledger, late, dead, source)
     meaning = "Edits and new pages per second, by the time they were made."
-    no_edits = why_empty("edits", view, source)
+    no_edits = why_no_steps(view.range.step, view, source)
     section("Rate", meaning, steps, no_edits, lambda found: show(rate_chart(found, view.range.step), "rate"))
     meaning = (
         "What was read of each of Wikimedia's own topics, and what became of it. Edits, new pages and log entries are "

@@ -5,7 +5,18 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboards.board import Moment, View, controls, covered_seconds, live, moment_of, section, show, why_empty
+from dashboards.board import (
+    Moment,
+    View,
+    controls,
+    covered_seconds,
+    live,
+    moment_of,
+    section,
+    show,
+    why_empty,
+    why_no_steps,
+)
 from dashboards.charts.front import complete_steps, front_chart
 from dashboards.charts.theatres import (
     MEASURES,
@@ -38,6 +49,7 @@ def draw(measure: str, duel: list[str | None], view: View, source: Source) -> No
     languages = rows("languages", step=step, limit=MOST_LANGUAGES, **asked)
     territory = rows("territory", **at._asdict())
     no_edits = why_empty("edits", view, source)
+    no_steps = why_no_steps(step, view, source)
 
     meaning = (
         f"The {MOST_WIKIS} busiest wikis, the busiest on top; the stronger the colour, the more happened in a step of "
@@ -47,17 +59,17 @@ def draw(measure: str, duel: list[str | None], view: View, source: Source) -> No
         theatres = complete_steps(theatres, step, source.oldest_event.floor(f"{step}s"), source.newest_event)
         languages = complete_steps(languages, step, source.oldest_event.floor(f"{step}s"), source.newest_event)
     heat = theatres if theatres.empty else heat_rows(theatres, step)
-    section("Wikis against time", meaning, heat, no_edits, lambda found: show(heat_chart(found, measure), "heat"))
-    multiples(theatres, step, no_edits)
+    section("Wikis against time", meaning, heat, no_steps, lambda found: show(heat_chart(found, measure), "heat"))
+    multiples(theatres, step, no_steps)
     left, right = st.columns([3, 2], gap="medium")
     summed = languages if languages.empty else language_rows(languages)
     with left:
         meaning = "Two languages over time, Wikipedia and its sister projects together: one pushes up, one down."
-        section("Language against language", meaning, summed, no_edits, partial(fight, languages, duel, step, measure))
+        section("Language against language", meaning, summed, no_steps, partial(fight, languages, duel, step, measure))
     with right:
         meaning = f"The {MOST_LANGUAGES} busiest. Wikidata, Commons and others without a language are left out."
         minutes = covered_seconds(Moment(since, *at[1:]), source.oldest_event) / 60
-        section("Languages", meaning, summed, no_edits, lambda found: languages_table(found, minutes))
+        section("Languages", meaning, summed, no_steps, lambda found: languages_table(found, minutes))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         meaning = (

@@ -251,6 +251,14 @@ def test_a_rate_counts_only_the_time_that_is_covered(battlefield: Settings) -> N
     assert [open_page(range=chosen).metric[0].delta for chosen in ("1h", "24h")] == ["1.0 per min", "1.0 per min"]
 
 
+def test_a_range_whose_steps_are_longer_than_what_is_kept_says_so(battlefield: Settings) -> None:
+    app = open_page(range="30d")
+
+    assert metrics(app)["People"] == "30 edits"
+    assert "no step of 4 h is known whole yet. Choose a shorter range." in texts(app)
+    assert "Choose a shorter range." in texts(open_page("views/theatres.py", range="30d"))
+
+
 def test_the_newest_battles_stand_on_the_front_line(battlefield: Settings) -> None:
     opened = {"opened": NOON - timedelta(minutes=9), "declared": NOON - timedelta(minutes=8)}
     insert(battlefield, "battles", {}, {"title": "Sun", **opened}, {"title": "Fierce", "intensity": 99})
