@@ -18,6 +18,13 @@ from services.common.clickhouse import writer_client
 from services.common.migrations import apply_migrations
 from services.common.settings import PROJECT_ROOT, Settings
 from services.embedded.ports import free_port as find_free_port
+from tests import containers
+
+
+def pytest_report_header() -> str:
+    """Which broker and ClickHouse the integration tests run over."""
+    return f"broker and ClickHouse: {containers.described()}"
+
 
 START_TIMEOUT = 60.0  # seconds; a start takes about two, on a busy machine more
 
@@ -106,12 +113,18 @@ def clickhouse_factory(settings_factory: Callable[..., Settings]) -> Iterator[Ca
 
 
 @pytest.fixture(scope="session")
-def clickhouse(clickhouse_factory: Callable[[Path], Endpoint], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a running, migrated ClickHouse that all tests share: leave its tables as you found them, or use
-    `database`."""
-    settings = clickhouse_factory(tmp_path_factory.mktemp("clickhouse")).settings
+    `database`. TEST_BACKEND=docker: of ClickHouse server's image."""
+    folder = tmp_path_factory.mktemp("clickhouse")
+    if containers.wanted():
+        with containers.clickhouse(request.getfixturevalue("settings_factory"), folder) as settings:
+            apply_migrations(settings)
+            yield settings
+        return
+    settings = request.getfixturevalue("clickhouse_factory")(folder).settings
     apply_migrations(settings)
-    return settings
+    yield settings
 
 
 @pytest.fixture

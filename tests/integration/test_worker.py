@@ -104,7 +104,8 @@ def test_a_worker_that_is_killed_fed_with_garbage_or_robbed_of_its_state_counts_
     stack.wait_for(lambda: stack.count("edits") == 3200)
     stack.wait_for(lambda: stack.figures("worker-1")["lag"] == 0)
     assert stack.stop(worker) == 0
-    assert "seeded" in log.read_text()[told:]
+    # out of ClickHouse, where the broker keeps no changelog to make the state from again
+    assert ("seeded" in log.read_text()[told:]) != stack.settings.worker_changelog
     assert_exact(stack, changes(0, 3200))
 
 

@@ -80,11 +80,12 @@ async def test_each_account_comes_in_with_its_password(client: TestClient, user:
 
 async def test_nobody_comes_in_without_a_password(client: TestClient) -> None:
     for name, password in [("default", ""), ("reader", ""), ("writer", "for-reading"), ("reader", "for-writing")]:
-        answer = await client.get("/", headers=basic(name, password))
+        answer = await client.get("/?query=SELECT+1", headers=basic(name, password))
         assert answer.status == 403, name
-    assert (await client.get("/")).status == 403
+    assert (await client.get("/?query=SELECT+1")).status == 403
+    assert (await client.post("/", data="SELECT 1")).status == 403
     # the endpoint's own password is for the door alone
-    assert (await client.get("/", headers=basic("writer", "the endpoint's own"))).status == 403
+    assert (await client.post("/", headers=basic("writer", "the endpoint's own"))).status == 403
     assert (await client.get("/ping")).status == 200
 
 
