@@ -152,8 +152,11 @@ def kill(data_dir: Path, part: str, after: float) -> None:
     """
     wait_for_part(data_dir, part)
     time.sleep(after)
-    # in between it may have died with another part
-    os.kill(wait_for_part(data_dir, part), signal.SIGKILL)
+    pid = wait_for_part(data_dir, part)  # in between it may have died with another part
+    os.kill(pid, signal.SIGKILL)
+    with suppress(psutil.NoSuchProcess):
+        # until the supervisor has noticed; else its last heartbeat would pass for the next one's
+        psutil.Process(pid).wait(STALLED)
 
 
 def fill(address: str, mib: int, data_dir: Path) -> None:
