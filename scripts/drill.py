@@ -238,8 +238,11 @@ def hang(data_dir: Path, part: str, seconds: float, tell: Callable[[], None]) ->
             process.resume()
 
 
-def wait_until_quiet(client_of: Callable[[], Client], simulator: int) -> None:
-    """Return when all was sent and is accounted for, or nothing goes on any more. Raises click.ClickException."""
+def wait_until_quiet(client_of: Callable[[], Client], simulator: int, sent: int) -> None:
+    """Return when all is stored and accounted for, or nothing goes on any more. Raises click.ClickException.
+
+    That the account agrees is not enough: it also does while a new producer has not begun to read again.
+    """
     deadline = time.monotonic() + PATIENCE
     before, since = None, time.monotonic()
     while time.monotonic() < deadline:
@@ -248,7 +251,7 @@ def wait_until_quiet(client_of: Callable[[], Client], simulator: int) -> None:
         now = (status(simulator).get("finished"), stored)
         if now != before:
             before, since = now, time.monotonic()
-        done = now[0] and stored is not None and stored[0] == stored[3] > 0
+        done = now[0] and stored is not None and stored[0] == stored[3] == sent
         if time.monotonic() - since > (QUIET if done else STALLED):
             return
     raise click.ClickException(f"not quiet after {PATIENCE:.0f} s: {before}; see the logs in the data directory")
@@ -361,7 +364,7 @@ def main(
             if fill_broker:
                 fill(f"127.0.0.1:{broker}", fill_broker, data_dir)
                 click.echo(f"filled the broker, it was replaced; {counts(client_of)}")
-            wait_until_quiet(client_of, simulator)
+            wait_until_quiet(client_of, simulator, len(sent))
             findings = compare(client_of(), set(sent))
     click.echo(f"peak memory: {peaks}")
     for finding in findings:
