@@ -12,20 +12,20 @@ CREATE TABLE IF NOT EXISTS battles
     war           Bool,                   -- has reached three alternations
     opened        DateTime('UTC'),        -- its first revert
     declared      Nullable(DateTime('UTC')), -- the third alternation: brewing became war
-    updated       DateTime('UTC'),        -- its newest revert
-    ended         Nullable(DateTime('UTC')), -- the protection, or the last revert where it ended in silence
-    ended_by      LowCardinality(String), -- '', protection, deletion, silence
+    updated       DateTime('UTC'),        -- its newest revert that answers one; a day after it the battle is over
+    ended         Nullable(DateTime('UTC')), -- the protection or deletion; silence is told at query time
+    ended_by      LowCardinality(String), -- '', protection, deletion
     alternations  UInt32,                 -- longest chain in which each revert hits the author of an earlier one
     reverts       UInt32,
     exempt_claims UInt32,                 -- of these, such that claim an exemption from the three-revert rule
-    edits         UInt32,                 -- of the page since it opened, reverts included
+    edits         UInt32,                 -- of the page from its first revert to its newest one or its end
     intensity     UInt64,                 -- M: editors * sum of the pairs' weights without the top one (Sumi, Yasseri and others, 2011)
     editors       UInt32,                 -- E: editors in mutual reverts
     pairs         Array(Tuple(a String, b String, weight UInt32)), -- mutual reverts; weight: min of the two's edits, the top pair first
     fighters      Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32)),
     shard         UInt8,
     stored        DateTime('UTC') DEFAULT now(),
-    version       UInt64                  -- changes of the page folded in, plus one when it has ended
+    version       UInt64                  -- its reverts, plus one when it has ended
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (wiki, title, battle_id)

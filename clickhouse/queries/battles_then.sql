@@ -46,7 +46,7 @@ WITH
             AND NOT late
         GROUP BY battle_id
     ),
-    -- the chain in which each revert hits the author of an earlier one, as mark_of() in services/worker/battles.py
+    -- the chain in which each revert hits the author of an earlier one, as remember_mark() in services/worker/battles.py
     arrayFold(
         (chain, mark) -> arrayPushBack(chain, (mark.1, mark.3, toUInt32(1 + arrayMax(arrayConcat([toUInt32(0)], arrayMap(
             earlier -> if(earlier.2 = mark.4 AND earlier.1 > mark.1 - memory, earlier.3, toUInt32(0)), chain)))))),

@@ -17,10 +17,13 @@ SELECT
     'summary' AS evidence,
     target,
     self_revert,
+    exempt,
+    restored,
     comment,
     shard,
     source,
+    sequence,
     1 AS version
 FROM resolved_reverts
-ORDER BY sequence DESC -- one revision can come as two changes, with ids of their own: the row is the later one's
+ORDER BY sequence DESC -- a page may have forgotten the first of two changes of one revision: the row is the later one's
 LIMIT 1 BY toStartOfHour(timestamp), wiki, title, rev_id, source

@@ -12,14 +12,14 @@ WITH
     (
         SELECT
             *,
-            groupArray((rev_id, user, actor, timestamp)) OVER (
+            groupArray((rev_id, user, actor, timestamp, claim_method != '')) OVER (
                 PARTITION BY source, wiki, title ORDER BY sequence ROWS BETWEEN 128 PRECEDING AND 1 PRECEDING
             ) AS revisions
         FROM
         (
             SELECT
                 source, wiki, server_name, title, namespace, timestamp, type, user, actor, comment, rev_id, old_rev_id,
-                shard, sequence, claim_method, claim_user, claim_rev_id
+                shard, sequence, claim_method, claim_user, claim_rev_id, claim_exempt, claim_restored_user
             FROM edits FINAL
             WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')} - memory - disorder)
                 AND toStartOfHour(timestamp) <= toStartOfHour({until:DateTime('UTC')} + disorder)
@@ -75,6 +75,8 @@ SELECT
         claim_rev_id != 0, 'revision',
         'inferred') AS target,
     reverted_user != '' AND reverted_user = user AS self_revert,
+    claim_exempt AS exempt,
+    claim_restored_user AS restored,
     comment,
     shard,
     source,
@@ -83,3 +85,5 @@ FROM remembered
 WHERE claim_method != ''
     AND timestamp >= {since:DateTime('UTC')}
     AND timestamp < {until:DateTime('UTC')}
+    -- now and then one revision comes as two changes, with ids of their own: it is one revert
+    AND NOT arrayExists(revision -> revision.1 = rev_id AND revision.5, revisions)

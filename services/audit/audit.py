@@ -15,6 +15,8 @@ from clickhouse_connect.driver.client import Client
 
 from services.audit.accounts import Gap, Page, Unstored, dropped_by_reason, find_gaps, find_unstored
 from services.audit.definitions import (
+    ALERTS_DEFINED,
+    BATTLES_DEFINED,
     DAILY_DEFINED,
     FRONTS_DEFINED,
     HOURLY_DEFINED,
@@ -31,6 +33,8 @@ UNSETTLED = timedelta(seconds=60)  # of event time: the windows that every check
 SECOND_LOOK = 5.0  # seconds until what differed is compared again
 # Before it a page's memory may hold changes that have expired in ClickHouse (services/worker/state.py: PAGE_MEMORY).
 RECALL = timedelta(hours=26)
+# Battles and alerts stand on two such memories: what they answer or repeat looked a day back itself.
+LONG_RECALL = 2 * RECALL
 
 Progress = Callable[[str, int, int], None]  # what, how many of, how many
 
@@ -110,6 +114,13 @@ def span_of(present: Present, since: datetime | timedelta) -> Span:
     return Span(floor(max(begin, earliest), WINDOW), settled)
 
 
+def span_of_wholes(present: Present, span: Span) -> Span:
+    """The part of a span in which battles and alerts can be judged: all that they stand on is still kept."""
+    if present.complete_since <= datetime.fromtimestamp(0, UTC):
+        return span
+    return Span(max(span.since, floor(present.complete_since + LONG_RECALL, WINDOW)), span.until)
+
+
 def audit(client: Client, present: Present, span: Span, progress: Progress) -> Report:
     """Audit a source over a span that `span_of` gave. Raises clickhouse-connect's errors."""
     began = time.monotonic()
@@ -125,6 +136,11 @@ def audit(client: Client, present: Present, span: Span, progress: Progress) -> R
     pieces = slices(span, [(hour["hour"], hour["changes"]) for hour in hours])
     report.comparisons = [
         _compare(client, definition, pieces, present, progress) for definition in (FRONTS_DEFINED, REVERTS_DEFINED)
+    ]
+    wholes = span_of_wholes(present, span)
+    report.comparisons += [
+        _compare(client, definition, [] if wholes.is_empty else [wholes], present, progress)
+        for definition in (BATTLES_DEFINED, ALERTS_DEFINED)
     ]
     report.comparisons += _compare_rollups(client, report, present, span, progress)
     _check_ledger(client, report, progress)

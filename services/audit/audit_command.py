@@ -52,7 +52,7 @@ class Since(click.ParamType[datetime | timedelta]):
 @click.option("--source", help="Only this one: live, replay-NAME or wargame-SEED. [default: each that is stored]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one report per source.")
 def command(since: datetime | timedelta, source: str | None, as_json: bool) -> None:
-    """Recompute windows, reverts and roll-ups in SQL and compare them row for row; look for gaps in what was read.
+    """Recompute windows, reverts, battles, alerts and roll-ups in SQL and compare them row for row; look for gaps.
 
     Exit status 0: all agrees; 1: something does not; 2: the audit could not run.
     """

@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from services.audit.spans import Span
 from services.common.queries import load
-from services.worker.rows import FRONTS, REVERTS, Table
+from services.worker.rows import ALERTS, BATTLES, FRONTS, REVERTS, Table
 
 EXAMPLES = 20  # differing rows that are shown of each table
 
@@ -21,6 +21,7 @@ class Definition(NamedTuple):
     key: dict[str, str]  # name -> expression
     condition: str = "1"  # which stored rows the definition is for
     carried: tuple[str, ...] = ()  # columns that are written by a rebuild, and not compared
+    end: str = ""  # the column of a row's end, where it may lie behind that of its begin, `time`; both are in the span
 
     @property
     def query(self) -> str:
@@ -36,7 +37,7 @@ class Definition(NamedTuple):
     def in_span(self) -> str:
         """The condition for the stored rows of a span."""
         return (
-            f"{self.time} >= {{since:DateTime('UTC')}} AND {self.time} < {{until:DateTime('UTC')}}"
+            f"{self.time} >= {{since:DateTime('UTC')}} AND {self.end or self.time} < {{until:DateTime('UTC')}}"
             f" AND {{source:String}} IN ('', source) AND {self.condition}"
         )
 
@@ -61,6 +62,9 @@ REVERTS_DEFINED = Definition(
     # what Wikimedia declared cannot be recomputed from summaries
     condition="evidence = 'summary'",
 )
+# These two are made of reverts, which are few: a span is taken in one piece. What crossed a cut could not be compared.
+BATTLES_DEFINED = Definition(BATTLES, "opened", _columns("wiki", "title", "battle_id"), end="updated")
+ALERTS_DEFINED = Definition(ALERTS, "raised", {"hour": "toStartOfHour(raised)"} | _columns("wiki", "title", "alert_id"))
 # a replay stores the same rows again, later
 _CARRIED = ("raw_since",)
 HOURLY_DEFINED = Definition(

@@ -8,9 +8,17 @@ import click
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from services.audit.audit import Present, sources_present, span_of
+from services.audit.audit import Present, sources_present, span_of, span_of_wholes
 from services.audit.audit_command import CANNOT_RUN, Since, chosen, progress_bar, refusal
-from services.audit.definitions import DAILY_DEFINED, FRONTS_DEFINED, HOURLY_DEFINED, REVERTS_DEFINED, Definition
+from services.audit.definitions import (
+    ALERTS_DEFINED,
+    BATTLES_DEFINED,
+    DAILY_DEFINED,
+    FRONTS_DEFINED,
+    HOURLY_DEFINED,
+    REVERTS_DEFINED,
+    Definition,
+)
 from services.audit.rebuild import rebuild
 from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, slices
 from services.common.clickhouse import writer_client
@@ -26,13 +34,18 @@ class Step(NamedTuple):
     changes: int  # what it costs, about
 
 
-def steps(span: Span, hours: list[tuple[datetime, int]]) -> list[Step]:
-    """What is to be done, in order: roll-ups stand on reverts, days on hours."""
+def steps(span: Span, wholes: Span, hours: list[tuple[datetime, int]]) -> list[Step]:
+    """What is to be done, in order: battles, alerts and roll-ups stand on reverts, days on hours.
+
+    `wholes` is the part of the span in which battles and alerts can be recomputed.
+    """
     plan = [
         Step(definition, piece, sum(n for hour, n in hours if piece.since <= hour < piece.until))
         for piece in slices(span, hours)
         for definition in (REVERTS_DEFINED, FRONTS_DEFINED)
     ]
+    if not wholes.is_empty:
+        plan += [Step(definition, wholes, 0) for definition in (BATTLES_DEFINED, ALERTS_DEFINED)]
     plan.append(Step(HOURLY_DEFINED, span.around(HOUR), 0))
     plan.append(Step(DAILY_DEFINED, span.around(DAY), 0))
     return plan
@@ -45,7 +58,7 @@ def steps(span: Span, hours: list[tuple[datetime, int]]) -> list[Step]:
 @click.option("--until", type=Since(), help="Up to here. [default: what is not on its way any more]")
 @click.option("--source", help="Only this one: live, replay-NAME or wargame-SEED. [default: each that is stored]")
 def command(since: datetime | timedelta, until: datetime | timedelta | None, source: str | None) -> None:
-    """Write windows, reverts and roll-ups anew, as SQL computes them from the changes. The stream may run meanwhile."""
+    """Write windows, reverts, battles, alerts and roll-ups anew, as SQL computes them. The stream may run meanwhile."""
     settings = running_settings()
     try:
         with writer_client(settings) as client:
@@ -72,7 +85,7 @@ def cut_short(span: Span, present: Present, until: datetime | timedelta | None) 
 def run(client: Client, present: Present, span: Span) -> str:
     """Rebuild a source over a span; returns what was done, in a sentence."""
     result = run_query(client, "audit_hours", source=present.source, **span._asdict())
-    plan = steps(span, [(row["hour"], row["changes"]) for row in result.named_results()])
+    plan = steps(span, span_of_wholes(present, span), [(row["hour"], row["changes"]) for row in result.named_results()])
     rows = 0
     with progress_bar(quietly=False) as bar:
         task = bar.add_task(present.source, total=sum(step.changes + 1 for step in plan)) if bar else None

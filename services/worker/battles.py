@@ -1,39 +1,39 @@
 """Edit wars as incidents: opened, joined, ended. Pure.
 
-An alternation is a revert that hits the author of an earlier revert on the page within a day. A undoes B, B undoes
-A: a battle is brewing. A, or an ally of A, undoes B once more: three alternations between two sides, and it is
-war. A battle has one id from its first revert to its end, which is a protection or deletion of the page, or a day
-without a revert. (A block of a fighter is logged on another page, so in another shard: ClickHouse joins it.)
+A revert answers an earlier one on the page if it hits that one's author within a day. A undoes B, B undoes A: a battle
+is brewing. A, or an ally of A, undoes B once more: three alternations, and it is war. A battle has one id from its
+first revert on, and lives as long as no day passes without an answer, unless the page is protected or deleted before.
+(A block of a fighter is logged on another page, so in another shard: ClickHouse joins it, and tells silence too.)
+
+`clickhouse/queries/recomputed_battles.sql` is the same definition in SQL; `audit` compares the two.
 """
 
-import re
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from services.common.change import Change
 from services.worker.reverts import Revert
-from services.worker.state import MARKS, MEMORY, Battle, Editor, Mark, PageState, Revision
+from services.worker.state import MARKS, MEMORY, PAGE_MEMORY, Battle, Editor, Mark, PageState
 from services.worker.summaries import Claim
 
 BREWING, WAR = 2, 3  # alternations
-SILENCE = MEMORY  # seconds without a revert that end a battle
-MOST_EDITORS = 200  # a battle's editors that are told apart; a page mobbed by more keeps its state bounded
+SILENCE = MEMORY  # seconds without an answer that end a battle
+MOST_FIGHTERS = 200  # that are told apart in a battle; a page mobbed by more keeps its state bounded
 
 Side: TypeAlias = Literal["first", "second", ""]
-EndedBy: TypeAlias = Literal["", "protection", "deletion", "silence"]
+EndedBy: TypeAlias = Literal["protection", "deletion"]
 PageKind: TypeAlias = Literal["content", "talk", "project"]
 
 # Pages where reverting is routine: noticeboards archive and restore reports, sandboxes are reset. Words of their
-# titles in the largest wikis' languages, whole or as parts of compounds.
-_ROUTINE = (
+# titles in the largest wikis' languages, whole or as parts of compounds, in lower case.
+ROUTINE = (
     *("sandbox", "sandkasten", "spielwiese", "bac à sable", "zona de prueba", "pruebas", "pagina delle prove"),
     *("песочница", "サンドボックス", "沙盒", "brudnopis", "testes", "zandbak", "sandlåda", "пісочниця", "ملعب"),
     *("صفحه تمرین", "bak pasir", "연습장", "hiekkalaatikko", "pískoviště", "homokozó", "noticeboard", "incidents"),
     *("vandalism", "administrator intervention", "request for page protection", "requests for page protection"),
     *("anfragen", "teahouse", "help desk", "reference desk", "for deletion", "löschkandidaten", "village pump"),
 )
-_NO_BATTLEFIELD = re.compile("|".join(map(re.escape, _ROUTINE)), re.IGNORECASE)
 
 
 class Ending(NamedTuple):
@@ -53,7 +53,10 @@ class Pair(NamedTuple):
 
 def is_battlefield(namespace: int, title: str) -> bool:
     """Can a war be fought here? Not in users' own space, nor where reverting is routine."""
-    return namespace not in (2, 3) and not (namespace != 0 and _NO_BATTLEFIELD.search(title))
+    if namespace == 0:
+        return True
+    lower = title.lower()
+    return namespace not in (2, 3) and not any(word in lower for word in ROUTINE)
 
 
 def page_kind(namespace: int) -> PageKind:
@@ -61,32 +64,41 @@ def page_kind(namespace: int) -> PageKind:
     return "talk" if namespace % 2 else "project" if namespace == 4 else "content"
 
 
-def mark_of(change: Change, claim: Claim, revert: Revert, marks: list[Mark]) -> Mark:
-    """The mark of a revert by another's edit, with its place in the chain of reverts before it."""
-    answered = [m for m in marks if m.reverter == revert.reverted != "" and m.timestamp > change.timestamp - MEMORY]
-    longest = max(answered, key=lambda m: m.alternations, default=None)
-    return Mark(
+def remember_mark(page: PageState, change: Change, claim: Claim, revert: Revert) -> Mark:
+    """Add a revert of another's edit, with its place in the chain of reverts before it; forget the oldest ones."""
+    longest = max((m.alternations for m in _answered(page.marks, revert.reverted, change.timestamp)), default=0)
+    mark = Mark(
         rev_id=change.rev_id,
+        number=page.count,
         timestamp=change.timestamp,
         reverter=change.user,
+        reverter_actor=change.actor,
         reverted=revert.reverted,
+        reverted_actor=revert.reverted_actor,
+        restored=claim.restored_user,
         exempt=claim.exempt != "",
-        alternations=longest.alternations + 1 if longest else 1,
-        root=longest.root if longest else change.rev_id,
+        alternations=longest + 1,
     )
-
-
-def remember_mark(page: PageState, mark: Mark) -> None:
-    """Add a revert to the page's, and forget those of more than a day ago."""
-    page.marks = [m for m in page.marks if m.timestamp > mark.timestamp - MEMORY]
     page.marks.append(mark)
+    # PAGE_MEMORY and not MEMORY: what comes out of order may still ask for one
+    while page.marks[0].timestamp <= mark.timestamp - PAGE_MEMORY:
+        del page.marks[0]
     del page.marks[:-MARKS]
+    return mark
 
 
-def silence_ending(page: PageState, now: int) -> Ending | None:
-    """The ending of the page's battle when there has been no revert for a day."""
+def fight(page: PageState, mark: Mark) -> bool:
+    """What a revert, already remembered, means for the page's battle; True if it opens it or is of it."""
     battle = page.battle
-    return Ending("silence", battle.updated) if battle and now > battle.updated + SILENCE else None
+    if battle and mark.timestamp <= battle.updated + SILENCE:
+        if mark.alternations < BREWING and not _both_fight(battle, mark):
+            return False
+    elif mark.alternations >= BREWING:
+        battle = page.battle = _open(page, mark)
+    else:
+        return False
+    _join(battle, mark, page)
+    return True
 
 
 def log_ending(change: Change) -> Ending | None:
@@ -98,53 +110,63 @@ def log_ending(change: Change) -> Ending | None:
     return None
 
 
-def open_battle(page: PageState, mark: Mark) -> Battle | None:
-    """The battle that `mark`, already remembered, opens; None while it answers nobody."""
-    if mark.alternations < BREWING:
-        return None
-    root = next((m for m in page.marks if m.root == mark.root and m.rev_id == mark.root), mark)
-    battle = Battle(mark.root, root.timestamp, root.timestamp)
-    for revision in page.revisions:
-        if revision.timestamp > root.timestamp - MEMORY:
-            count_edit(battle, revision)
-    # the edits before the first revert tell how much the fighters edited, but are not of the battle
-    battle.edits = sum(r.timestamp >= root.timestamp for r in page.revisions)
-    for earlier in page.marks:
-        if earlier.timestamp >= root.timestamp:
-            join(battle, earlier)
+def end(page: PageState, ending: Ending) -> Battle | None:
+    """End the page's battle; returns it unless silence has done so before. What comes then answers nothing before."""
+    battle, page.battle = page.battle, None
+    page.marks = []
+    return battle if battle and ending.at <= battle.updated + SILENCE else None
+
+
+def count_edit(page: PageState, user: str) -> None:
+    """Count an edit of the page; those of fighters are part of the battle."""
+    page.count += 1
+    if page.battle and user in page.battle.fighters:
+        page.battle.fighters[user].edits += 1
+
+
+def _answered(marks: list[Mark], reverted: str, now: int) -> list[Mark]:
+    """The marks that a revert of `reverted` answers."""
+    return [m for m in marks if m.reverter == reverted != "" and m.timestamp > now - MEMORY]
+
+
+def _open(page: PageState, opening: Mark) -> Battle:
+    """The battle that begins with the first revert that `opening` answers, without `opening` itself."""
+    root = _answered(page.marks, opening.reverted, opening.timestamp)[0]
+    battle = Battle(root.rev_id, root.number, root.timestamp)
+    began = page.marks.index(root)
+    _join(battle, root, page)
+    for earlier in page.marks[began + 1 : -1]:
+        if _both_fight(battle, earlier):
+            _join(battle, earlier, page)
     return battle
 
 
-def count_edit(battle: Battle, revision: Revision) -> None:
-    """Count an edit of the page."""
-    battle.edits += 1
-    editor = _editor(battle, revision.user)
-    editor.actor = revision.actor
-    editor.edits += 1
+def _both_fight(battle: Battle, mark: Mark) -> bool:
+    return mark.reverter in battle.fighters and mark.reverted in battle.fighters
 
 
-def join(battle: Battle, mark: Mark) -> None:
-    """Add a revert to a battle if it is of it: if it answers one, or one of its two editors fights already."""
-    fighters = set(fighters_of(battle))
-    if mark.reverted == "" or (
-        mark.rev_id != battle.root and mark.alternations < BREWING and not {mark.reverter, mark.reverted} & fighters
-    ):
-        return
-    _link(battle.hits, mark.reverter, mark.reverted)
-    _editor(battle, mark.reverter).reverts += 1
-    _editor(battle, mark.reverted).reverted += 1
+def _join(battle: Battle, mark: Mark, page: PageState) -> None:
     battle.reverts += 1
     battle.exempt += mark.exempt
-    battle.updated = max(battle.updated, mark.timestamp)
-    battle.alternations = max(battle.alternations, mark.alternations)
-    if battle.alternations >= WAR and not battle.declared:
-        battle.declared = mark.timestamp
-
-
-def bond(battle: Battle, reverter: str, restored: str) -> None:
-    """Remember that one editor restored another's version: they are on one side."""
-    if restored and restored != reverter:
-        _link(battle.bonds, reverter, restored)
+    fighters = battle.fighters
+    for name, actor in ((mark.reverter, mark.reverter_actor), (mark.reverted, mark.reverted_actor)):
+        if name and name not in fighters and len(fighters) < MOST_FIGHTERS:
+            since = battle.opened - MEMORY
+            edits = sum(r.user == name and r.timestamp > since for r in page.revisions)
+            fighters[name] = Editor(actor or "person", edits)
+    if mark.reverter in fighters:
+        fighters[mark.reverter].reverts += 1
+        if mark.restored in fighters and mark.restored != mark.reverter:
+            _link(battle.bonds, mark.reverter, mark.restored)
+    if mark.reverted in fighters:
+        fighters[mark.reverted].reverted += 1
+    if _both_fight(battle, mark):
+        _link(battle.hits, mark.reverter, mark.reverted)
+    if mark.alternations >= BREWING:
+        battle.updated = max(battle.updated, mark.timestamp)
+        battle.alternations = max(battle.alternations, mark.alternations)
+        if battle.alternations >= WAR and not battle.declared:
+            battle.declared = mark.timestamp
 
 
 def battle_id(source: str, wiki: str, title: str, root: int) -> UUID:
@@ -156,7 +178,7 @@ def mutual_pairs(battle: Battle) -> list[Pair]:
     """Editors who reverted each other, the heaviest first; the weight is min(N_d, N_r) of the measure M."""
     hits = battle.hits
     pairs = [
-        Pair(a, b, min(_edits(battle, a), _edits(battle, b)))
+        Pair(a, b, min(battle.fighters[a].edits, battle.fighters[b].edits))
         for a, victims in hits.items()
         for b in victims
         if a < b and a in hits.get(b, ())
@@ -180,47 +202,27 @@ def sides(battle: Battle) -> dict[str, Side]:
     patroller restores whatever stood there before. The reverter of the opening revert is on the first side.
     Where the graph has odd cycles, each fighter goes where most of his weight says.
     """
-    fighters = fighters_of(battle)
-    ties: dict[str, dict[str, int]] = {name: {} for name in fighters}
+    ties: dict[str, dict[str, int]] = {name: {} for name in battle.fighters}
     for links, weight in ((battle.hits, -2), (battle.bonds, 1)):
         for a, others in links.items():
             for b, count in others.items():
-                if a in ties and b in ties:
-                    ties[a][b] = ties[a].get(b, 0) + weight * count
-                    ties[b][a] = ties[b].get(a, 0) + weight * count
+                ties[a][b] = ties[a].get(b, 0) + weight * count
+                ties[b][a] = ties[b].get(a, 0) + weight * count
     placed: dict[str, int] = {}
-    while len(placed) < len(fighters):
+    while len(placed) < len(ties):
         pull = {
             name: sum(weight * placed[other] for other, weight in ties[name].items() if other in placed)
-            for name in fighters
+            for name in ties
             if name not in placed
         }
-        name = max(pull, key=lambda n: abs(pull[n]))  # the first of equals: reading order of the reverts
+        name = max(pull, key=lambda n: abs(pull[n]))  # the first of equals: order of their entry
         placed[name] = 1 if pull[name] >= 0 else -1
     return {name: "first" if colour > 0 else "second" for name, colour in placed.items()}
 
 
-def fighters_of(battle: Battle) -> list[str]:
-    """Who reverted or was reverted in it, in the order of their entry."""
-    return list(dict.fromkeys(name for a, victims in battle.hits.items() for name in (a, *victims)))
-
-
 def stable_id(*parts: str) -> UUID:
-    """An id that the same parts give at every replay."""
-    return UUID(bytes=blake2b("\0".join(parts).encode(), digest_size=16).digest())
-
-
-def _editor(battle: Battle, name: str) -> Editor:
-    editor = battle.editors.get(name)
-    if editor is None:
-        editor = Editor("person")
-        if len(battle.editors) < MOST_EDITORS:
-            battle.editors[name] = editor
-    return editor
-
-
-def _edits(battle: Battle, name: str) -> int:
-    return battle.editors[name].edits if name in battle.editors else 0
+    """An id that the same parts give at every replay, and in SQL."""
+    return UUID(bytes=sha256("\0".join(parts).encode()).digest()[:16])
 
 
 def _link(links: dict[str, dict[str, int]], a: str, b: str) -> None:

@@ -10,21 +10,22 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.common.change import Change, is_replayed
-from services.worker.battles import (
-    Ending,
-    bond,
-    count_edit,
-    is_battlefield,
-    join,
-    log_ending,
-    mark_of,
-    open_battle,
-    remember_mark,
-    silence_ending,
-)
-from services.worker.reverts import Revert, resolve
+from services.worker.battles import count_edit, end, fight, is_battlefield, log_ending, remember_mark
+from services.worker.reverts import Revert, is_known_revert, resolve
 from services.worker.rows import alert_row, battle_row, duplicate_row, edit_row, front_row, revert_row
-from services.worker.state import REVISIONS, WINDOW, PageState, Place, Revision, Tally, WindowState, WorkingSet
+from services.worker.state import (
+    COUNTED,
+    EXEMPT,
+    NOTHING,
+    REVISIONS,
+    UNCOUNTED,
+    WINDOW,
+    PageState,
+    Revision,
+    Tally,
+    WindowState,
+    WorkingSet,
+)
 from services.worker.summaries import Claim, parse_summary
 from services.worker.watch import raise_alert
 
@@ -81,23 +82,19 @@ def engage(changes: list[Change], shard: int, source: str, memory: WorkingSet) -
         if window is None:
             continue
         if change.type == "log":
-            if ending := log_ending(change):
-                _end_battle(memory.page(change.wiki, change.title), ending, source, shard, rows)
+            _stop(change, source, shard, memory, rows)
             continue
         page = memory.page(change.wiki, change.title)
-        _end_battle(page, silence_ending(page, change.timestamp), source, shard, rows)
-        revert = resolve(change, claim, page.revisions) if claim else None
-        _remember(change, page)
+        revert = None
+        if claim and not is_known_revert(change, page.revisions):
+            revert = resolve(change, claim, page.revisions)
+        _remember(change, claim, revert, page)
         if claim and revert:
-            rows.reverts.append(revert_row(change, source, shard, claim, revert))
+            rows.reverts.append(revert_row(change, source, shard, memory.shard.sequence, claim, revert))
             _fight(change, claim, revert, page, source, shard, rows)
-        if page.battle and page.place:
-            battle = battle_row(page.battle, page.place, source, shard, None)
-            rows.battles[battle[0]] = battle
         for front in _fold(change, revert, window):
             touched.add((start, front))
-    for page in memory.expire_pages():
-        _end_battle(page, silence_ending(page, memory.shard.watermark), source, shard, rows)
+    memory.expire_pages()
     rows.fronts.update(_front_rows(touched, shard, source, memory))
     return rows
 
@@ -122,43 +119,38 @@ def _is_new_id(change: Change, window: WindowState) -> bool:
     return len(window.ids) > before
 
 
-def _remember(change: Change, page: PageState) -> None:
+def _stop(change: Change, source: str, shard: int, memory: WorkingSet, rows: Rows) -> None:
+    """A log entry may end the page's battle."""
+    ending = log_ending(change)
+    if ending and (battle := end(memory.page(change.wiki, change.title), ending)):
+        page = memory.page(change.wiki, change.title)
+        row = battle_row(battle, page.count, change, source, shard, ending)
+        rows.battles[row[0]] = row
+
+
+def _remember(change: Change, claim: Claim | None, revert: Revert | None, page: PageState) -> None:
     """Add a revision to the page, and to its battle."""
     page.last = max(page.last, change.timestamp)
-    revision = Revision(change.rev_id, change.user, change.actor, change.timestamp, change.length_new)
-    page.revisions.append(revision)
+    count_edit(page, change.user)
+    undoes = NOTHING
+    if claim:
+        undoes = UNCOUNTED if revert is None or revert.self_revert else EXEMPT if claim.exempt else COUNTED
+    page.revisions.append(Revision(change.rev_id, change.user, change.actor, change.timestamp, undoes))
     del page.revisions[:-REVISIONS]
-    if page.battle:
-        page.battle.version += 1
-        count_edit(page.battle, revision)
 
 
 def _fight(change: Change, claim: Claim, revert: Revert, page: PageState, source: str, shard: int, rows: Rows) -> None:
     """What a revert of another means for the page: an alert, a battle opened or joined."""
     if revert.self_revert:
         return
-    mark = mark_of(change, claim, revert, page.marks)
-    remember_mark(page, mark)
-    alert = raise_alert(change, source, page)
-    if alert:
+    if alert := raise_alert(change, source, page):
         rows.alerts.append(alert_row(change, source, shard, alert))
-    if page.battle:
-        join(page.battle, mark)
-    elif is_battlefield(change.namespace, change.title):
-        page.battle = open_battle(page, mark)
-        page.place = Place(change.wiki, change.server_name, change.title, change.namespace) if page.battle else None
-    if page.battle:
-        bond(page.battle, change.user, claim.restored_user)
-
-
-def _end_battle(page: PageState, ending: Ending | None, source: str, shard: int, rows: Rows) -> None:
-    """Write a battle's last row and forget it, with the reverts that made it: a new battle needs new ones."""
-    if ending is None or page.battle is None or page.place is None:
+    if not is_battlefield(change.namespace, change.title):
         return
-    row = battle_row(page.battle, page.place, source, shard, ending)
-    rows.battles[row[0]] = row
-    page.battle = page.place = None
-    page.marks = []
+    mark = remember_mark(page, change, claim, revert)
+    if fight(page, mark) and page.battle:
+        row = battle_row(page.battle, page.count, change, source, shard, None)
+        rows.battles[row[0]] = row
 
 
 def _fold(change: Change, revert: Revert | None, window: WindowState) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from services.common.change import Actor, Change, actor_of
-from services.worker.state import MEMORY, Revision
+from services.worker.state import MEMORY, NOTHING, Revision
 from services.worker.summaries import Claim
 
 # How the reverted editor is known: by name in the summary, by the revision that it names, or as the editor of
@@ -39,6 +39,11 @@ def resolve(change: Change, claim: Claim, revisions: Sequence[Revision]) -> Reve
         target=target,
         self_revert=reverted != "" and reverted == change.user,
     )
+
+
+def is_known_revert(change: Change, revisions: Sequence[Revision]) -> bool:
+    """Has the page this revision already, as a revert? Now and then one comes as two changes; it counts once."""
+    return any(r.rev_id == change.rev_id and r.undoes != NOTHING for r in revisions)
 
 
 def _find(change: Change, claim: Claim, known: list[Revision]) -> tuple[Revision | None, Target]:

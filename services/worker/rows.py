@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from services.common.change import Change, DeadLetter, LedgerPage
 from services.worker.battles import Ending, battle_id, intensity, mutual_pairs, page_kind, sides
 from services.worker.reverts import Revert
-from services.worker.state import Battle, Editor, Place, Tally
+from services.worker.state import Battle, Tally
 from services.worker.summaries import Claim
 from services.worker.watch import Alert, describe
 
@@ -93,9 +93,12 @@ REVERTS = _table(
     evidence=_WORD,
     target=_WORD,
     self_revert="Bool",
+    exempt=_WORD,
+    restored="String",
     comment="String",
     shard="UInt8",
     source=_WORD,
+    sequence="UInt64",
     version="UInt64",
 )
 DUPLICATES = _table(
@@ -251,7 +254,7 @@ def front_row(start: int, wiki: str, shard: int, actor: str, source: str, tally:
     )
 
 
-def revert_row(change: Change, source: str, shard: int, claim: Claim, revert: Revert) -> tuple[Any, ...]:
+def revert_row(change: Change, source: str, shard: int, sequence: int, claim: Claim, revert: Revert) -> tuple[Any, ...]:
     """A row of REVERTS."""
     return (
         change.wiki,
@@ -270,26 +273,30 @@ def revert_row(change: Change, source: str, shard: int, claim: Claim, revert: Re
         "summary",
         revert.target,
         revert.self_revert,
+        claim.exempt,
+        claim.restored_user,
         change.comment,
         shard,
         source,
+        sequence,
         1,
     )
 
 
-def battle_row(battle: Battle, place: Place, source: str, shard: int, ending: Ending | None) -> tuple[Any, ...]:
-    """A row of BATTLES, as the battle stands now."""
+def battle_row(
+    battle: Battle, count: int, change: Change, source: str, shard: int, ending: Ending | None
+) -> tuple[Any, ...]:
+    """A row of BATTLES, as the battle stands after `change`, when its page has had `count` changes."""
     pairs = mutual_pairs(battle)
     side = sides(battle)
-    part = {name: battle.editors.get(name) or Editor("person") for name in side}
     return (
-        battle_id(source, place.wiki, place.title, battle.root),
+        battle_id(source, change.wiki, change.title, battle.root),
         source,
-        place.wiki,
-        place.server_name,
-        place.title,
-        place.namespace,
-        page_kind(place.namespace),
+        change.wiki,
+        change.server_name,
+        change.title,
+        change.namespace,
+        page_kind(change.namespace),
         "ended" if ending else "war" if battle.declared else "brewing",
         battle.declared > 0,
         battle.opened,
@@ -300,13 +307,13 @@ def battle_row(battle: Battle, place: Place, source: str, shard: int, ending: En
         battle.alternations,
         battle.reverts,
         battle.exempt,
-        battle.edits,
+        count - battle.number + 1,
         intensity(pairs),
         len({name for pair in pairs for name in (pair.a, pair.b)}),
         [tuple(pair) for pair in pairs],
-        [(name, e.actor, side[name], e.edits, e.reverts, e.reverted) for name, e in part.items()],
+        [(name, e.actor, side[name], e.edits, e.reverts, e.reverted) for name, e in battle.fighters.items()],
         shard,
-        battle.version + (ending is not None),
+        battle.reverts + (ending is not None),
     )
 
 

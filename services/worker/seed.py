@@ -36,6 +36,9 @@ WHERE shard = {shard:UInt8} AND source = {source:String}
 GROUP BY source_topic, source_partition
 """
 
+# Beside the last day, what open battles stand on: all of them and the day before. And of pages with reverts two days: a
+# battle that opens later counts edits from a day before its first revert, and the three-revert watch knows how high
+# an editor was a day ago.
 # Late changes never were in the state. Without FINAL: a row that was written twice has one source offset, and
 # `engage` leaves the second out.
 REMEMBERED = """
@@ -43,7 +46,29 @@ SELECT meta_id, source_topic, source_partition, source_offset, wiki, server_name
        comment, toUnixTimestamp(timestamp), toUnixTimestamp64Milli(received), rev_id, old_rev_id,
        length_old, length_new, minor, log_type, log_action, log_params
 FROM edits
-WHERE timestamp >= {from:DateTime('UTC')} AND shard = {shard:UInt8} AND source = {source:String} AND NOT late
+WHERE shard = {shard:UInt8} AND source = {source:String} AND NOT late
+    AND timestamp >= least(
+        {from:DateTime('UTC')} - {memory:UInt32},
+        (
+            SELECT ifNull(minOrNull(opened), {from:DateTime('UTC')}) - {memory:UInt32}
+            FROM battles FINAL
+            WHERE updated >= {from:DateTime('UTC')} AND shard = {shard:UInt8} AND source = {source:String}
+        )
+    )
+    AND (
+        timestamp >= {from:DateTime('UTC')}
+        OR (wiki, title) IN
+        (
+            SELECT wiki, title
+            FROM battles FINAL
+            WHERE updated >= {from:DateTime('UTC')} AND shard = {shard:UInt8} AND source = {source:String}
+            UNION ALL
+            SELECT wiki, title
+            FROM reverts
+            WHERE toStartOfHour(timestamp) >= toStartOfHour({from:DateTime('UTC')} - {memory:UInt32})
+                AND shard = {shard:UInt8} AND source = {source:String}
+        )
+    )
 ORDER BY sequence
 """
 
@@ -123,7 +148,10 @@ class Seeder:
         memory = WorkingSet(state, source, self._grace)
         memory.forget()
         memory.write_back()
-        changes = [Change(*row) for row in self._ask(REMEMBERED, shard=shard, source=source, **{"from": first})]
+        changes = [
+            Change(*row)
+            for row in self._ask(REMEMBERED, shard=shard, source=source, memory=PAGE_MEMORY, **{"from": first})
+        ]
         for start in range(0, len(changes), BATCH):
             self._on_wait(f"seeding shard {shard}: {start} of {len(changes)} changes")
             memory = WorkingSet(state, source, self._grace)

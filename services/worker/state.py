@@ -1,11 +1,11 @@
 """What the worker remembers, and how it is kept in Quix state: one small record per shard, window and page.
 
 Layout, all under the message key (the shard), msgpack, each source by itself so that a replay of 2024 cannot
-expire the live stream's pages (1: LAYOUT; g: generation, counted up when a shard is seeded anew):
-    s1|<source>               ShardState
-    w1|<source>|g|<start>     WindowState of an open window
-    p1|<source>|g|<page key>  PageState of a page changed within PAGE_MEMORY
-    q1|<source>|g|<number>    a chunk of page keys, in the order in which the pages come up for expiry
+expire the live stream's pages (2: LAYOUT; g: generation, counted up when a shard is seeded anew):
+    s2|<source>               ShardState
+    w2|<source>|g|<start>     WindowState of an open window
+    p2|<source>|g|<page key>  PageState of a page changed within PAGE_MEMORY
+    q2|<source>|g|<number>    a chunk of page keys, in the order in which the pages come up for expiry
 
 Expiry is by event time and by ourselves, not by Quix's TTL: that one is swept by the newest event of the whole
 partition, whatever source it came from, and `audit` must be able to say in SQL what the worker still knew.
@@ -13,14 +13,14 @@ partition, whatever source it came from, and `audit` must be able to say in SQL 
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from services.common.change import Actor
 
 # Counted up when a record's fields change. State of another layout is not read but seeded anew.
-LAYOUT = 1
+LAYOUT = 2
 WINDOW = 10  # seconds
 MEMORY = 86_400  # seconds; a revision older than this is unknown to the worker: the three-revert rule's own span
 # Revisions a page remembers, all of the last day on all but the most embattled pages: the three-revert rule asks
@@ -90,6 +90,13 @@ class WindowState(msgspec.Struct, array_like=True):
     ids: set[bytes] = set()
 
 
+# What a revision undoes.
+NOTHING = 0
+UNCOUNTED = 1  # the editor's own edit
+COUNTED = 2  # another's
+EXEMPT = 3  # another's, with a claim of exemption from the three-revert rule
+
+
 class Revision(msgspec.Struct, array_like=True):
     """One of a page's recent revisions."""
 
@@ -97,65 +104,59 @@ class Revision(msgspec.Struct, array_like=True):
     user: str
     actor: Actor
     timestamp: int
-    length: int | None
+    undoes: int = 0  # NOTHING, UNCOUNTED, COUNTED or EXEMPT
 
 
 class Mark(msgspec.Struct, array_like=True):
     """A revert that a page remembers; self-reverts leave none."""
 
     rev_id: int
+    number: int  # which of the page's changes it is
     timestamp: int
     reverter: str
+    reverter_actor: Actor
     reverted: str  # "" where nobody can be named
+    reverted_actor: Actor | Literal[""]
+    restored: str  # whose version came back, "" where that is not said
     exempt: bool  # claims an exemption from the three-revert rule
     alternations: int  # 1, or one more than the longest chain whose last revert's author it hits
-    root: int  # rev_id of the first revert of that chain
 
 
 class Editor(msgspec.Struct, array_like=True):
-    """One editor's part in a battle."""
+    """One fighter's part in a battle."""
 
-    actor: Actor
+    actor: Actor  # when he joined
     edits: int = 0
     reverts: int = 0
     reverted: int = 0
 
 
 class Battle(msgspec.Struct, array_like=True):
-    """An open battle of a page."""
+    """The newest battle of a page; it may be over by silence."""
 
     root: int  # rev_id of the revert that began it
+    number: int  # which of the page's changes that was
     opened: int  # seconds, as are the next two
-    updated: int
+    updated: int = 0  # the newest revert that answers one
     declared: int = 0  # 0: brewing
     alternations: int = 0
     reverts: int = 0
     exempt: int = 0
-    edits: int = 0
-    version: int = 0
-    editors: dict[str, Editor] = {}
+    fighters: dict[str, Editor] = {}  # in the order of their entry
     hits: dict[str, dict[str, int]] = {}  # reverter -> reverted -> how often
     bonds: dict[str, dict[str, int]] = {}  # reverter -> whose version was restored -> how often
-
-
-class Place(msgspec.Struct, array_like=True):
-    """Which page it is; state is kept under a hash of it."""
-
-    wiki: str
-    server_name: str
-    title: str
-    namespace: int
 
 
 class PageState(msgspec.Struct, array_like=True):
     """A page's recent past."""
 
     last: int = 0  # newest event time, seconds
+    count: int = 0  # changes so far
     revisions: list[Revision] = []  # oldest first, REVISIONS at most
-    marks: list[Mark] = []  # oldest first, MARKS at most
+    marks: list[Mark] = []  # oldest first, MARKS at most, since the page was last protected or deleted
     battle: Battle | None = None
-    watched: dict[str, int] = {}  # editor -> three-revert count that was last raised
-    place: Place | None = None  # set while there is a battle: the page may come up for expiry before its end is told
+    # editor -> when he last had three reverts within a day, and when four
+    watched: dict[str, tuple[int, int]] = {}
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -249,13 +250,12 @@ class WorkingSet:
                 shard.next_chunk += 1
                 shard.chunk = []
 
-    def expire_pages(self) -> list[PageState]:
-        """Forget the pages that have been quiet for PAGE_MEMORY; returns those with an open battle.
+    def expire_pages(self) -> None:
+        """Forget the pages that have been quiet for PAGE_MEMORY.
 
         They come up chunk by chunk, in the order in which they were first seen; those that were not quiet queue again.
         """
         quiet_since = self.shard.watermark - PAGE_MEMORY
-        embattled = []
         for number, chunk in self._due_chunks(quiet_since):
             again = []
             for key in chunk.pages:
@@ -264,12 +264,9 @@ class WorkingSet:
                 if page is None or page.last >= quiet_since:
                     again.append(key)
                     continue
-                if page.battle:
-                    embattled.append(page)
                 self._expired.append(key)
             self._used_chunks.append(number)
             self._new_pages += again
-        return embattled
 
     def _due_chunks(self, quiet_since: int) -> Iterator[tuple[int, Chunk]]:
         shard = self.shard

@@ -4,6 +4,8 @@ Wikipedia:Edit warring: "An editor must not perform more than three reverts on a
 period." "A series of consecutive saved revert edits by one user, with no intervening edits by another user, counts
 as one revert." Reverting oneself never counts; reverting obvious vandalism and the like is exempt: such claims are
 marked, not believed.
+
+`clickhouse/queries/recomputed_alerts.sql` is the same definition in SQL; `audit` compares the two.
 """
 
 from typing import Literal, NamedTuple, TypeAlias
@@ -11,7 +13,7 @@ from uuid import UUID
 
 from services.common.change import Change
 from services.worker.battles import stable_id
-from services.worker.state import MEMORY, Mark, PageState, Revision
+from services.worker.state import COUNTED, EXEMPT, MEMORY, PAGE_MEMORY, PageState, Revision
 
 WARNING, BREACH = 3, 4  # reverts within 24 h
 
@@ -34,34 +36,35 @@ class Alert(NamedTuple):
     tally: Tally
 
 
-def three_revert_count(user: str, now: int, revisions: list[Revision], marks: list[Mark]) -> Tally:
+def three_revert_count(user: str, now: int, revisions: list[Revision]) -> Tally:
     """Count `user`'s reverts in the 24 hours up to `now` (seconds); a revert exactly 24 hours old is out."""
-    reverts = {m.rev_id: m for m in marks if m.reverter == user and now - MEMORY < m.timestamp <= now}
-    series: list[list[Mark]] = []
+    series: list[list[Revision]] = []
     consecutive = False
     for revision in revisions:
         if revision.user != user:
             consecutive = False
-        elif revision.rev_id in reverts:
+        elif revision.undoes >= COUNTED and now - MEMORY < revision.timestamp <= now:
             if not consecutive:
                 series.append([])
-            series[-1].append(reverts[revision.rev_id])
+            series[-1].append(revision)
             consecutive = True
-    return Tally(len(series), sum(all(m.exempt for m in one) for one in series), [one[0].rev_id for one in series])
+    exempt = sum(all(revision.undoes == EXEMPT for revision in one) for one in series)
+    return Tally(len(series), exempt, [one[0].rev_id for one in series])
 
 
 def raise_alert(change: Change, source: str, page: PageState) -> Alert | None:
-    """The alert that a revert, already remembered, raises. Each level is raised once while the count stays up."""
-    tally = three_revert_count(change.user, change.timestamp, page.revisions, page.marks)
-    raised = page.watched.get(change.user, 0)
+    """The alert that a revert, already remembered, raises: none while the editor was as high within the last day."""
+    now = change.timestamp
+    tally = three_revert_count(change.user, now, page.revisions)
     if tally.reverts < WARNING:
-        page.watched.pop(change.user, None)
         return None
     level = min(tally.reverts, BREACH)
-    if level <= raised:
+    warned, breached = page.watched.get(change.user, (0, 0))
+    page.watched = {user: seen for user, seen in page.watched.items() if seen[0] > now - PAGE_MEMORY}
+    page.watched[change.user] = (max(warned, now), max(breached, now) if level == BREACH else breached)
+    if (breached if level == BREACH else warned) > now - MEMORY:
         return None
-    page.watched[change.user] = level
-    kind: AlertKind = "three_revert_breach" if level >= BREACH else "three_revert_warning"
+    kind: AlertKind = "three_revert_breach" if level == BREACH else "three_revert_warning"
     alert_id = stable_id(kind, source, change.wiki, change.title, change.user, str(change.rev_id))
     return Alert(alert_id, kind, tally)
 
@@ -70,4 +73,4 @@ def describe(alert: Alert, user: str) -> str:
     """The alert in one sentence."""
     claims = f", {alert.tally.exempt_claims} of them claimed as exempt" if alert.tally.exempt_claims else ""
     what = "the rule allows three" if alert.kind == "three_revert_breach" else "one more breaks the three-revert rule"
-    return f"{user} made {alert.tally.reverts} reverts within 24 hours{claims}; {what}."
+    return f"{user} made {alert.tally.reverts} reverts within 24 hours{claims}: {what}."

@@ -8,6 +8,7 @@ remembers.
 from collections import defaultdict
 from random import Random
 from uuid import UUID
+from zlib import crc32
 
 from services.common.change import Change, actor_of, shard_of, source_of
 from services.common.clickhouse import writer_client
@@ -51,7 +52,7 @@ def random_changes(seed: int, count: int, *, seconds: int) -> list[Change]:
                 source_offset=offsets[topic],
                 wiki=random.choice(("enwiki", "enwiki", "dewiki")),
                 server_name="en.wikipedia.org",
-                namespace=random.choice((0, 0, 1, 4)),
+                namespace=(0, 0, 1, 4)[crc32(title.encode()) % 4],
                 title=title,
                 type=type_,
                 user=user,
@@ -102,10 +103,13 @@ def _again(random: Random, recent: list[Change], offsets: dict[str, int]) -> Cha
     )
 
 
-def fold(changes: list[Change], *, seed: int = 0) -> list[Rows]:
-    """What the worker writes: one item for each message, in messages of random length."""
+def fold(changes: list[Change], *, seed: int = 0, memories: dict[int, Memory] | None = None) -> list[Rows]:
+    """What the worker writes: one item for each message, in messages of random length.
+
+    `memories` is the state that it goes on with, by shard.
+    """
     random = Random(seed)
-    memories: dict[int, Memory] = defaultdict(Memory)
+    memories = defaultdict(Memory) if memories is None else memories
     written = []
     while changes:
         message, changes = changes[: (size := random.randint(1, 200))], changes[size:]

@@ -1,10 +1,12 @@
 """Edit wars by hand: when a battle brews, opens, is joined and ends; who is on which side; how intense it is."""
 
+import re
 from itertools import count
 
 import pytest
 
-from services.worker.battles import is_battlefield, page_kind
+from services.common.queries import QUERIES
+from services.worker.battles import MOST_FIGHTERS, ROUTINE, is_battlefield, page_kind
 from services.worker.engage import engage
 from services.worker.rows import BATTLES
 from services.worker.state import WorkingSet
@@ -139,26 +141,68 @@ def test_other_log_entries_do_not_end_it(log_type, log_action):
     assert page.battle["phase"] == "war"
 
 
-def test_a_day_without_a_revert_ends_it_at_its_last_revert_and_a_new_war_is_a_new_battle():
+def test_after_a_day_without_an_answer_a_new_war_is_a_new_battle():
     page = war()
     page.do("Cy", 180 + 24 * HOUR + 1)
-    assert (page.battle["phase"], page.battle["ended_by"], page.battle["ended"]) == ("ended", "silence", START + 180)
+    (old,) = page.battles.values()
     later = 30 * HOUR
     page.do("Bo", later)
     page.revert("Al", "Bo", later + 60)
     page.revert("Bo", "Al", later + 120)
     assert len(page.battles) == 2
+    assert page.battles[old["battle_id"]] == old, "nothing of the new one is added to it"
 
 
-def test_a_page_that_nobody_touches_again_has_its_end_told_when_it_is_forgotten():
+def test_reverts_that_are_not_answered_do_not_keep_a_battle_alive():
     page = war()
-    page.title = "Elsewhere"
-    for hour in range(1, 60):
-        for n in range(3):
-            page.title = f"Elsewhere {hour} {n}"
-            page.do("Cy", hour * HOUR)
+    for hour in range(1, 40):
+        page.do(f"~2026-{hour}-1", hour * HOUR)
+        page.revert("Al", f"~2026-{hour}-1", hour * HOUR + 60)
+    assert (page.battle["updated"], page.battle["reverts"]) == (START + 180, 3)
+    assert page.sides == {"Al": "first", "Bo": "second"}
+    page.revert("Bo", "Al", 40 * HOUR)
+    assert len(page.battles) == 2
+
+
+def test_protection_after_a_day_of_silence_ended_nothing():
+    page = war()
+    page.do("Admin", 180 + 24 * HOUR + 1, type="log", log_type="protect", log_action="protect")
+    assert page.battle["phase"] == "war"
+
+
+def test_after_a_protection_nothing_from_before_is_answered():
+    page = war()
+    page.do("Admin", 300, type="log", log_type="protect", log_action="protect")
+    page.revert("Bo", "Al", 400)
     assert page.battle["phase"] == "ended"
-    assert page.battle["title"] == "Battle of Nowhere"
+
+
+def test_what_two_fighters_did_to_each_other_before_the_first_answer_is_of_it():
+    page = Page()
+    for at in (60, 120, 180):
+        page.do("Bo", at - 30)
+        page.revert("Al", "Bo", at)
+        page.do("Vandal", at + 10)
+        page.revert("Al", "Vandal", at + 20)
+    page.revert("Bo", "Al", 240)
+    assert (page.battle["opened"], page.battle["reverts"], page.battle["phase"]) == (START + 60, 4, "brewing")
+    assert page.sides == {"Al": "first", "Bo": "second"}
+    assert page.battle["edits"] == 12
+
+
+def test_the_state_of_a_mobbed_page_is_bounded():
+    page = war()
+    for n in range(MOST_FIGHTERS + 20):
+        page.revert("Al", "Bo", 200 + n)
+        page.revert(f"Ally {n}", "Al", 200 + n)
+    assert len(page.battle["fighters"]) == MOST_FIGHTERS
+    assert page.battle["reverts"] == 2 * MOST_FIGHTERS + 43
+
+
+def test_sql_knows_the_same_pages_where_reverting_is_routine():
+    sql = (QUERIES / "recomputed_battles.sql").read_text(encoding="utf-8")
+    (words,) = re.findall(r"multiSearchAny\(lowerUTF8\(title\), \[([^\]]+)\]", sql)
+    assert tuple(re.findall(r"'([^']+)'", words)) == ROUTINE
 
 
 def test_a_quarrel_of_two_has_no_intensity_for_the_top_pair_is_left_out():

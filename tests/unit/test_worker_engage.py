@@ -4,7 +4,7 @@ import pytest
 
 from services.worker.engage import engage
 from services.worker.rows import EDITS, FRONTS, REVERTS, Table
-from services.worker.state import MEMORY, PAGE_MEMORY, REVISIONS, WINDOW, WorkingSet, page_key
+from services.worker.state import LAYOUT, MEMORY, PAGE_MEMORY, REVISIONS, WINDOW, WorkingSet, page_key
 from tests.events import START, change
 
 GRACE = 3600
@@ -98,7 +98,7 @@ def test_within_grace_a_late_change_updates_its_window_and_beyond_it_is_marked_l
     outside = feed(memory, change(5))
     assert named(EDITS, outside.edits[0])["late"] is True
     assert outside.fronts == {}
-    assert not [key for key in memory if key.startswith("w1|") and key.endswith(str(START))]
+    assert not [key for key in memory if key.startswith(f"w{LAYOUT}|") and key.endswith(str(START))]
 
 
 def test_a_replay_of_old_changes_is_not_late_beside_the_live_stream():
@@ -165,6 +165,15 @@ def test_a_bot_keeps_its_class_when_it_is_reverted():
     assert revert(memory, 2, ROLLBACK.format("ExampleBot"))["reverted_actor"] == "bot"
 
 
+def test_a_revision_that_comes_as_two_changes_is_one_revert():
+    memory = Memory()
+    feed(memory, change(1, user="Dan Example"))
+    revert(memory, 2, ROLLBACK.format("Dan Example"))
+    again = feed(memory, change(3, comment="rv", user="Bea Example", rev_id=5_000_002))
+    assert (len(again.edits), again.reverts) == (1, [])
+    assert fronts(again)[START, "person"]["reverts"] == 1
+
+
 def test_a_self_revert_is_marked_and_not_counted():
     memory = Memory()
     feed(memory, change(1, user="Bea Example"))
@@ -204,7 +213,7 @@ def test_state_is_bounded_quiet_pages_and_closed_windows_are_forgotten():
         sizes.append(len(memory))
     kept = PAGE_MEMORY // 120
     assert max(sizes) < kept + GRACE // WINDOW + 400
-    pages = {key.split("|")[-1] for key in memory if key.startswith("p1|")}
+    pages = {key.split("|")[-1] for key in memory if key.startswith(f"p{LAYOUT}|")}
     assert page_key("enwiki", "Quiet 7").hex() not in pages
     assert page_key("enwiki", busy).hex() in pages
 

@@ -129,3 +129,22 @@ def test_a_later_day_is_counted_and_raised_anew():
             page.revert("Al", day * 3 * DAY + 100 * (n + 1))
     assert page.kinds == ["warning", "warning"]
     assert len({alert["alert_id"] for alert in page.alerts}) == 2
+
+
+def test_the_end_of_a_battle_does_not_make_the_watch_forget():
+    page = Page()
+    for n in range(3):
+        page.revert("Al", 100 * (n + 1))
+    page.edit("Admin", 500, type="log", log_type="protect", log_action="protect", rev_id=0)
+    page.revert("Al", 600)
+    assert page.kinds == ["warning", "breach"]
+
+
+def test_who_stays_as_high_is_not_raised_again_and_after_a_day_below_he_is():
+    page = Page()
+    for n in range(12):
+        page.revert("Al", n * 8 * HOUR + 100)  # three within a day, all the time
+    assert page.kinds == ["warning"]
+    for n in range(3):
+        page.revert("Al", 6 * DAY + 100 * n)
+    assert page.kinds == ["warning", "warning"]
