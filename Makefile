@@ -74,8 +74,25 @@ format: $(VENV)/dev.stamp ## Put the code into the project's format
 	@$(VENV)/bin/ruff format
 
 .PHONY: bench
-bench: $(VENV)/demo.stamp ## Measure whole runs over the war game, or over RECORDING=FILE.jsonl[.gz]
+bench: $(VENV)/demo.stamp ## Measure each stage and the whole, over the war game or RECORDING=FILE.jsonl[.gz]
 	@$(VENV)/bin/python -m scripts.bench $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
+
+# The connector is of the version of pyspark in pyproject.toml. Java 17 and Maven are needed.
+SPARK_JARS := build/spark-jars
+SPARK_PARTS := org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1 org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.1.1 \
+	org.apache.kafka:kafka-clients:3.9.1 org.apache.commons:commons-pool2:2.12.1
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/peers.stamp $(SPARK_JARS)/stamp ## Measure the worker beside Bytewax and Spark (needs java 17 and mvn)
+	@$(VENV)/bin/python -m scripts.bench_peers --jars $(SPARK_JARS) $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
+
+$(SPARK_JARS)/stamp: Makefile
+	@mkdir -p $(SPARK_JARS)
+	@for part in $(SPARK_PARTS); do \
+		mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get -Dartifact=$$part -Dtransitive=false && \
+		mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=$$part -DoutputDirectory=$(CURDIR)/$(SPARK_JARS) \
+		|| exit 1; done
+	@touch $@
 
 DRILL := $(VENV)/bin/python -m scripts.drill --kills 20 --stream-faults $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
@@ -123,6 +140,10 @@ $(VENV)/bin/python:
 
 $(VENV)/demo.stamp: requirements-demo.lock pyproject.toml | $(VENV)/bin/python
 	@sh scripts/install_locked.sh $(VENV) requirements-demo.lock
+	@touch $@
+
+$(VENV)/peers.stamp: pyproject.toml $(VENV)/demo.stamp
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,peers]'
 	@touch $@
 
 # the tools' lock holds all of the demo's, so both are up to date after it
