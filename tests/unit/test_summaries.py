@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import evaluate_reverts
+from services.simulator.world import wikis
 from services.worker import summaries
 from services.worker.summaries import Claim, language_of, messages_of_table, normalised_user, parse_summary
 
@@ -353,6 +354,12 @@ def test_every_form_is_found_by_a_telling_word() -> None:
         assert not [beginning for beginning in known.bare_beginnings if re.search(r"[\\()\[\]?*+.{|]", beginning)], code
         for word, group in known.patterns:
             assert len(word) >= (3 if word.isascii() else 2) or word == "/*", group
+
+
+def test_what_people_of_the_war_game_write_when_they_revert() -> None:
+    """The game's words were not taken from the table: where one was missing in it, a war went unseen."""
+    written = {(wiki.facts.name, text) for wiki in wikis() for text in (*wiki.language.bare, *wiki.language.vandalism)}
+    assert {(wiki, text) for wiki, text in written if parse_summary(wiki, text) is None} == set()
 
 
 def test_against_the_labels_made_by_reading() -> None:
