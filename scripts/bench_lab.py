@@ -32,13 +32,14 @@ from services.embedded.ports import accepts, free_port
 from services.producer.batches import Batches
 from services.producer.events import read_event
 from services.producer.ledger import Entry
-from services.simulator.events import event_time, iso_milliseconds
+from services.simulator.events import event_time, iso_milliseconds, stamp
 from services.simulator.recording import Recording
 from services.simulator.wargame import DEFAULT_RATE, FIXED_START, WarGame
 
 START_LIMIT = 60.0  # seconds until a part is up
 RUN_LIMIT = 1800.0  # seconds for anything measured
 POLL = 0.02  # seconds
+TOPIC_JSON = b'"replay-bench.eqiad.mediawiki.recentchange"'
 REV_IDS_APART = 10**10  # between the revision ids of two passes over a recording; all real ones are far below
 
 Message = tuple[int, bytes]  # shard, value
@@ -135,9 +136,10 @@ def changes_of(path: Path) -> Iterator[Change]:
     offset = 0
     for batch in source.read(0):
         for line in batch:
-            outcome = read_event(line.decode(), received).outcome
+            # a game's lines have no origin of their own: the simulator gives it, as here
+            stamped, _ = stamp(line, TOPIC_JSON, offset)
+            outcome = read_event(stamped.decode(), received).outcome
             if isinstance(outcome, Change):
-                outcome.source_topic, outcome.source_offset = "replay-bench.eqiad.mediawiki.recentchange", offset
                 yield outcome
             offset += 1
 
