@@ -59,6 +59,15 @@ def since_instant(span: str, now: datetime) -> str:
     return (now - back).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def positions_of_id(event_id: str) -> dict[tuple[str, int], int]:
+    """The offsets in an SSE id, by topic and partition; empty where it has none or is none of EventStreams'."""
+    try:
+        entries = msgspec.json.decode(event_id, type=list[dict[str, str | int]])
+        return {(str(e["topic"]), int(e["partition"])): int(e["offset"]) for e in entries if "offset" in e}
+    except (msgspec.MsgspecError, KeyError, ValueError):
+        return {}
+
+
 class Intake:
     """The producer's loop: read, account, gather, send. Everything runs on one event loop, so nothing is locked."""
 
@@ -73,7 +82,7 @@ class Intake:
         self._newest_dt_ms = max((p.received_until for p in ledger.positions.values()), default=0)
         self._last_origin: Origin | None = None
         self._stepped_over: Origin | None = None
-        self._sse_positions: dict[tuple[str, int], int] = {}
+        self._sse_ids = ("", "")  # of the event before and of this one; read only where an event cannot be
         self._last_error = ""
         self._state = "starting"
         self._rate = 0.0
@@ -121,7 +130,8 @@ class Intake:
             self._step_over(event)
             return
         received = time.time_ns() // 1_000_000
-        reading = read_event(event.data, received, self._origin_by_id(event.last_event_id))
+        self._sse_ids = (self._sse_ids[1], event.last_event_id)
+        reading = read_event(event.data, received, self._origin_by_ids)
         origin = reading.origin
         if origin is not None and self._ledger.is_repeated(origin):
             self._repeated += 1
@@ -161,16 +171,9 @@ class Intake:
         self._refuse(letter, origin, self._newest_dt_ms)
         self._last_origin = self._stepped_over = origin
 
-    def _origin_by_id(self, event_id: str) -> Origin | None:
-        """The origin that an SSE id tells, where it counts in offsets: the entry that moved, minus one."""
-        if '"offset"' not in event_id:
-            return None
-        try:
-            entries = msgspec.json.decode(event_id, type=list[dict[str, str | int]])
-            now = {(str(e["topic"]), int(e["partition"])): int(e["offset"]) for e in entries if "offset" in e}
-        except (msgspec.MsgspecError, KeyError, ValueError):
-            return None
-        before, self._sse_positions = self._sse_positions, now
+    def _origin_by_ids(self) -> Origin | None:
+        """The origin that the newest SSE id tells, where it counts in offsets: the entry that moved, minus one."""
+        before, now = map(positions_of_id, self._sse_ids)
         last = self._last_origin
         if now == before and last and now.get((last.topic, last.partition)) == last.offset + 1:
             return last  # the line that a new connection repeats

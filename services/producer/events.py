@@ -4,6 +4,7 @@ The shape is Wikimedia's schema `mediawiki/recentchange` 1.0.1: it requires almo
 required here, and what may be missing on the wire has a default.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, NamedTuple, TypeAlias
 from uuid import UUID
@@ -118,17 +119,17 @@ class Reading(NamedTuple):
     dt_ms: int  # `meta.dt`, milliseconds since 1970; 0 where it does not say
 
 
-def read_event(data: str, received: int, fallback: Origin | None = None) -> Reading:
+def read_event(data: str, received: int, fallback: Callable[[], Origin | None] = lambda: None) -> Reading:
     """Read the `data` of one event that arrived at `received` (ms since 1970).
 
-    `fallback` is the origin that the SSE id names, for events that cannot be read themselves.
+    `fallback` tells the origin that the SSE id names; it is asked only for an event that cannot be read itself.
     """
     try:
         wire = _decode(data)
     except msgspec.MsgspecError as error:
         return _read_faulty(data, received, fallback, error)
     except (UnicodeEncodeError, RecursionError) as error:  # a lone surrogate; brackets in brackets without end
-        return _refuse(data, received, fallback, "not_json", str(error))
+        return _refuse(data, received, fallback(), "not_json", str(error))
     meta = wire.meta
     origin = Origin(meta.topic, meta.partition, meta.offset)
     # when Wikimedia received it; where it does not say, it cannot be later than now
@@ -182,17 +183,19 @@ def _drop_reason(domain: str, type_: str) -> str:
     return type_ if type_ in ("categorize", "external") else "other_type"
 
 
-def _read_faulty(data: str, received: int, fallback: Origin | None, error: msgspec.MsgspecError) -> Reading:
+def _read_faulty(
+    data: str, received: int, fallback: Callable[[], Origin | None], error: msgspec.MsgspecError
+) -> Reading:
     """An event that does not fit: still dropped where its kind is dropped, else a dead letter."""
     if not isinstance(error, msgspec.ValidationError):
-        return _refuse(data, received, fallback, "not_json", str(error))
+        return _refuse(data, received, fallback(), "not_json", str(error))
     try:
         envelope = _decode_envelope(data)
     except (msgspec.MsgspecError, RecursionError):
-        return _refuse(data, received, fallback, "schema", str(error))
+        return _refuse(data, received, fallback(), "schema", str(error))
     meta = envelope.meta
     has_origin = bool(meta.topic) and 0 <= meta.partition < 2**16 and 0 <= meta.offset < 2**63
-    origin = Origin(meta.topic, meta.partition, meta.offset) if has_origin else fallback
+    origin = Origin(meta.topic, meta.partition, meta.offset) if has_origin else fallback()
     dt_ms = int(meta.dt.timestamp() * 1000) if meta.dt else 0
     if envelope.type and (drop := _drop_reason(meta.domain, envelope.type)):
         return Reading(Dropped(drop), origin, dt_ms)

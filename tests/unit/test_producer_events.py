@@ -124,14 +124,14 @@ def test_an_event_from_the_future_is_refused_for_it_would_make_all_others_late()
 def test_a_faulty_event_keeps_its_origin_and_an_unreadable_one_takes_that_of_its_sse_id():
     assert read_event(event_json(9, title=...), NOW).origin == Origin(TOPIC, 0, 9)
     fallback = Origin(TOPIC, 0, 12)
-    assert read_event("{", NOW, fallback).origin == fallback
+    assert read_event("{", NOW, lambda: fallback).origin == fallback
     assert read_event("{", NOW).origin is None
 
 
 def test_a_dead_letter_has_the_same_id_whenever_it_comes_from_the_same_place():
-    ids = {read_event("{", at, Origin(TOPIC, 0, 5)).outcome.dead_letter_id for at in (1, 2)}
+    ids = {read_event("{", at, lambda: Origin(TOPIC, 0, 5)).outcome.dead_letter_id for at in (1, 2)}
     assert len(ids) == 1
-    assert read_event("{", 1, Origin(TOPIC, 0, 6)).outcome.dead_letter_id not in ids
+    assert read_event("{", 1, lambda: Origin(TOPIC, 0, 6)).outcome.dead_letter_id not in ids
 
 
 def test_no_damage_to_an_event_raises():
