@@ -200,6 +200,12 @@ def bare(user: str = "", exempt: str = "") -> Claim:
         ("enwiki", "rolled back unsourced additions", bare()),
         ("enwiki", f"rv edits by {ZOE}", bare("Zoe Q")),
         ("enwiki", "rv sock of [[User:Zoe Q]]", bare(exempt="sockpuppet")),
+        ("enwiki", "partial rvt, see talk", bare()),
+        ("enwiki", "restored to the last stable version", bare()),
+        ("enwiki", "/* Plot */ Restoring older version", bare()),
+        ("enwiki", "reversed previous edit", bare()),
+        ("enwiki", "restored the table of the older version", None),
+        ("enwiki", "reversed word order", None),
         ("dewiki", "Revert - keine Verbesserung", bare()),
         ("dewiki", "rückgängig gemacht", bare()),
         ("frwiki", "révocation vandalisme", bare(exempt="vandalism")),
@@ -360,6 +366,18 @@ def test_what_people_of_the_war_game_write_when_they_revert() -> None:
     """The game's words were not taken from the table: where one was missing in it, a war went unseen."""
     written = {(wiki.facts.name, text) for wiki in wikis() for text in (*wiki.language.bare, *wiki.language.vandalism)}
     assert {(wiki, text) for wiki, text in written if parse_summary(wiki, text) is None} == set()
+
+
+def test_what_software_of_the_war_game_writes_names_whom_it_reverts() -> None:
+    for wiki in wikis():
+        language = wiki.language
+        forms = [language.undo, language.rollback, language.restore, language.patrol_bot, *language.tools]
+        for form in filter(None, forms):
+            summary = form.format(rev=77, editor="Zoe Q", author="Max R")
+            claim = parse_summary(wiki.facts.name, summary)
+            assert claim is not None, (wiki.facts.name, summary)
+            assert claim.form != "bare", (wiki.facts.name, summary)
+            assert claim.restored_user == "Max R" if form == language.restore else claim.user == "Zoe Q", summary
 
 
 def test_against_the_labels_made_by_reading() -> None:
