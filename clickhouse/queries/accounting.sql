@@ -26,9 +26,20 @@ CROSS JOIN
 ) AS changes
 CROSS JOIN
 (
+    -- Late changes are among them, for the worker cannot tell any more whether they are: of those that have one id
+    -- `edits` keeps one, and the others are duplicates.
     SELECT count() AS duplicates
     FROM duplicates FINAL
     WHERE {source:String} IN ('', source_of(source_topic)) AND NOT endsWith(source_topic, '.replayed')
+        AND (source_topic, source_partition, source_offset) NOT IN
+        (
+            SELECT source_topic, source_partition, source_offset
+            FROM edits FINAL
+            WHERE (toStartOfHour(timestamp), wiki, meta_id) IN
+            (
+                SELECT toStartOfHour(timestamp), wiki, meta_id FROM duplicates
+            )
+        )
 ) AS repeated
 CROSS JOIN
 (

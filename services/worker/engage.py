@@ -80,6 +80,8 @@ def engage(changes: list[Change], shard: int, source: str, memory: WorkingSet) -
         claim = parse_summary(change.wiki, change.comment) if change.type == "edit" else None
         rows.edits.append(edit_row(change, source, shard, memory.shard.sequence, late, claim))
         if window is None:
+            # its window's ids are gone: whether it came before, accounting.sql asks of `edits`
+            rows.duplicates.append(duplicate_row(change))
             continue
         if change.type == "log":
             _stop(change, source, shard, memory, rows)

@@ -3,7 +3,9 @@
 A crash in between replays the messages: every row has a natural key and a version, so that a replay changes nothing.
 """
 
-from collections.abc import Callable
+from bisect import bisect
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -30,6 +32,8 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 # ClickHouse's codes for "not now": time-out, too many queries, network, memory limit, read-only for the moment,
 # no space, too many parts. https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 425})
+
+_SHARD, _SOURCE, _TIMESTAMP = (EDITS.columns.index(name) for name in ("shard", "source", "timestamp"))
 
 log = structlog.get_logger()
 
@@ -73,8 +77,9 @@ class ClickHouseSink(BaseSink):
         }
         try:
             for table in TABLES:
-                if by_table[table]:
-                    insert(self._connected(), table, by_table[table])
+                if rows_of_table := by_table[table]:
+                    for piece in in_order(rows_of_table) if table is EDITS else [rows_of_table]:
+                        insert(self._connected(), table, piece)
         except OperationalError as error:
             self._client = None
             self._refuse(f"ClickHouse is away: {error}", error)
@@ -97,6 +102,40 @@ class ClickHouseSink(BaseSink):
         self._on_refused(reason)
         log.warning("pausing", reason=reason, seconds=RETRY_AFTER)
         raise SinkBackpressureError(retry_after=RETRY_AFTER) from error
+
+
+def in_order(edits: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of EDITS, cut so that each piece has of each shard and source rows of one month alone; mostly one piece.
+
+    An insert makes one part in each month that it touches, and a crash may fall between two of them. How far a shard
+    has come is told by its newest row in `edits` (seed.py, the producer's positions.py), so that one must never be
+    there without those before it.
+    """
+    times = [row[_TIMESTAMP] for row in edits]
+    begins = _begins_of_months(min(times), max(times))
+    while begins and edits:
+        piece, rest = [], []
+        month_of: dict[tuple[Any, ...], int | None] = {}  # of each shard and source in this piece; None: ends here
+        for row in edits:
+            line, month = (row[_SHARD], row[_SOURCE]), bisect(begins, row[_TIMESTAMP])
+            if month_of.setdefault(line, month) == month:
+                piece.append(row)
+            else:
+                month_of[line] = None
+                rest.append(row)
+        yield piece
+        edits = rest
+    if edits:
+        yield edits
+
+
+def _begins_of_months(oldest: int, newest: int) -> list[int]:
+    """The begins of months after `oldest` and up to `newest`; all in seconds since 1970."""
+    begins = []
+    month = datetime.fromtimestamp(oldest, UTC).replace(day=1, hour=0, minute=0, second=0)
+    while (month := (month + timedelta(days=31)).replace(day=1)).timestamp() <= newest:
+        begins.append(int(month.timestamp()))
+    return begins
 
 
 def insert(client: Client, table: Table, rows: list[tuple[Any, ...]]) -> None:

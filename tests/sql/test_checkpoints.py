@@ -1,0 +1,114 @@
+"""What checkpoints leave in ClickHouse, when a crash falls into one, and when one id comes at two offsets."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
+from quixstreams.sinks import SinkBackpressureError
+
+from services.audit.audit import audit, sources_present, span_of
+from services.common.change import Change, shard_of
+from services.common.clickhouse import writer_client
+from services.common.queries import run_query
+from services.common.settings import Settings
+from services.worker.engage import engage
+from services.worker.rows import EDITS, LEDGER
+from services.worker.seed import Seeder
+from services.worker.sink import ClickHouseSink, insert
+from services.worker.state import WorkingSet
+from tests.events import TOPIC, change
+from tests.sql.stream import GRACE
+from tests.unit.test_worker_engage import Memory
+
+NEW_YEAR = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
+
+
+class Crash:
+    """A client until so many parts of `edits` are written; of one insert the newest month's come first."""
+
+    def __init__(self, client: Client, parts: int) -> None:
+        self._client, self._left = client, parts
+
+    def insert(self, table: str, columns: list[Any], **options: Any) -> None:
+        """See clickhouse-connect."""
+        if table != EDITS.name:
+            self._client.insert(table, columns, **options)
+            return
+        at = EDITS.columns.index("timestamp")
+        rows = sorted(zip(*columns, strict=True), key=lambda row: month(row[at]), reverse=True)
+        for _, part in groupby(rows, key=lambda row: month(row[at])):
+            if not self._left:
+                raise OperationalError("the plug is pulled")
+            self._left -= 1
+            self._client.insert(table, list(zip(*part, strict=True)), **options)
+
+
+def month(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m")
+
+
+def work(client: Client, changes: list[Change], parts: int) -> None:
+    """A worker that starts without state, over what ClickHouse holds. Raises SinkBackpressureError at the crash."""
+    seeder = Seeder(lambda: client, GRACE, changelog=False, on_wait=lambda _: None)
+    sink = ClickHouseSink(lambda: Crash(client, parts), lambda _: None, lambda _: None)  # type: ignore[arg-type, return-value]
+    memories: dict[int, Memory] = defaultdict(Memory)
+    for one in changes:
+        shard = shard_of(one.wiki, one.title)
+        seeder.ensure_current(memories[shard], "live", shard, 0)
+        working = WorkingSet(memories[shard], "live", GRACE)
+        sink.add(engage([one], shard, "live", working))
+        working.write_back()
+        seeder.note("live", shard)
+    sink.flush()
+
+
+def test_a_crash_between_the_parts_of_a_months_boundary_loses_nothing(tables: Settings) -> None:
+    # two a second around midnight, every third of before it: so each shard goes to and fro between the months
+    changes = [
+        change(n, title=f"Page {n % 4}", timestamp=NEW_YEAR - 20 + n // 2 - 50 * (n % 3 == 0)) for n in range(80)
+    ]
+    crashes = 0
+    with writer_client(tables) as client:
+        while crashes < 100:
+            try:
+                work(client, changes, parts=crashes % 3)  # the producer reads all of them again
+                break
+            except SinkBackpressureError:
+                crashes += 1
+        assert client.query("SELECT count(), uniqExact(meta_id) FROM edits FINAL").result_rows == [(80, 80)]
+        assert crashes > 3
+        (present,) = sources_present(client, raw_days=30)
+        report = audit(client, present, span_of(present, timedelta(days=1)), lambda *_: None)
+        assert [(c.table, c.mismatches) for c in report.comparisons][:2] == [("fronts", 0), ("reverts", 0)]
+
+
+def pages(changes: list[Change]) -> list[tuple[Any, ...]]:
+    """The producer's account of these."""
+    return [(TOPIC, 0, 0, 0, len(changes) - 1, len(changes), len(changes), 0, {}, len(changes))]
+
+
+@pytest.mark.parametrize("late", [1, 2], ids=["the second is late", "both are late"])
+def test_one_id_at_two_offsets_is_accounted_for_however_late_it_comes(tables: Settings, late: int) -> None:
+    begin = change(0).timestamp
+    ahead = begin + 2 * GRACE  # the clock of the shard jumps: what comes after it is late
+    first, second = (change(n, timestamp=begin, meta_id=change(99).meta_id) for n in (late - 1, 2))
+    others = [change(3, timestamp=begin), change(4, timestamp=ahead)]  # another late one, one in time
+    changes = sorted([change(2 - late, timestamp=ahead), first, second, *others], key=lambda one: one.source_offset)
+    assert [one.source_offset for one in changes] == [0, 1, 2, 3, 4]
+    with writer_client(tables) as client:
+        for one in changes:  # a part of its own each, so that the two meet in a merge alone
+            work(client, [one], parts=9)
+        insert(client, LEDGER, pages(changes))
+        for merged in (False, True):
+            if merged:
+                client.command("OPTIMIZE TABLE edits FINAL")
+            (account,) = run_query(client, "accounting").named_results()
+            told = (account["kept"], account["stored"], account["duplicates"], account["late"])
+            assert told == (5, 4, 1, 1 + (late == 2))
+            (present,) = sources_present(client, raw_days=30)
+            report = audit(client, present, span_of(present, timedelta(days=1)), lambda *_: None)
+            assert (report.gaps, report.unstored) == ([], [])
