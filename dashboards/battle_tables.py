@@ -50,14 +50,14 @@ def battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
             "title": battles["title"],
             "wiki": battles["wiki"],
             "kind": battles["page_kind"].map(KINDS),
-            "first": [side_words(fighters, "first") for fighters in battles["fighters"]],
-            "second": [side_words(fighters, "second") for fighters in battles["fighters"]],
-            "reverts": battles["reverts"],
-            "alternations": battles["alternations"],
-            "course": battles["course"],
             "intensity": battles["intensity"],
             "why": list(map(why_words, battles["editors"], battles["pairs"])),
+            "course": battles["course"],
             "age": [duration((now - opened).total_seconds()) for opened in battles["opened"]],
+            "reverts": battles["reverts"],
+            "alternations": battles["alternations"],
+            "first": [side_words(fighters, "first") for fighters in battles["fighters"]],
+            "second": [side_words(fighters, "second") for fighters in battles["fighters"]],
             "updated": battles["updated"],
         }
     )
@@ -68,18 +68,18 @@ def battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None:
         battles["battle_id"],
         "battles",
         {
-            "phase": text("Phase", 120, PHASES),
-            "title": text("Page", 200),
-            "wiki": text("Wiki", 80),
+            "phase": text("Phase", 118, PHASES),
+            "title": text("Page", 180),
+            "wiki": text("Wiki", 68),
             "kind": text("Kind", 80, "Talk and project pages are marked; on them, arguing is more usual."),
-            "first": text("First side", 150, "The side of the editor who reverted first, and of his allies."),
-            "second": text("Second side", 150),
-            "reverts": number("Reverts", "Reverts by all who fight."),
-            "alternations": number("Alternations", ALTERNATIONS, 90),
-            "course": course("Trend", "Reverts in each twelfth of the chosen range."),
-            "intensity": number("Intensity", INTENSITY, 80),
-            "why": text("Why", 140, INTENSITY),
-            "age": text("Age", 70, "Since its first revert."),
+            "intensity": number("Intensity", INTENSITY, 68),
+            "why": text("Why", 138, INTENSITY),
+            "course": course("Trend", "Reverts in each twelfth of the chosen range.", 80),
+            "age": text("Age", 52, "Since its first revert."),
+            "reverts": number("Reverts", "Reverts by all who fight.", 60),
+            "alternations": number("Chain", ALTERNATIONS, 52),
+            "first": text("First side", 136, "The side of the editor who reverted first, and of his allies."),
+            "second": text("Second side", 136),
             "updated": clock("Newest (UTC)"),
         },
     )
@@ -118,24 +118,24 @@ def newest_battles_table(battles: pd.DataFrame, now: pd.Timestamp) -> str | None
 
 def fighters_table(fighters: pd.DataFrame, linked: bool) -> None:
     """Rows of query `battle_fighters`."""
-    frame = fighters[["name", "side", "actor", "edits", "reverts", "reverted", "alert", "exempt_claims"]].assign(
+    frame = fighters[["name", "side", "alert", "reverts", "reverted", "edits", "exempt_claims", "actor"]].assign(
         side=fighters["side"].map(CAMPS), actor=fighters["actor"].map(SIDES), alert=fighters["alert"].map(ALERTS)
     )
     if linked:
-        frame.insert(1, "work", addresses(links.contributions, fighters, "name"))
+        frame["work"] = addresses(links.contributions, fighters, "name")
     table(
         frame,
         "fighters",
         {
-            "name": text("Fighter", 180),
+            "name": text("Fighter", 150),
+            "side": text("Side", 86),
+            "alert": text("3 reverts", 76, "The three-revert rule: 3 reverts in 24 hours warn, 4 break it."),
+            "reverts": number("Reverts", "Reverts in this battle.", 58),
+            "reverted": number("Reverted", "How often others reverted this one.", 64),
+            "edits": number("Edits", "Edits of the page in this battle and the day before it.", 46),
+            "exempt_claims": number("Exempt", "Reverts that claim to be exempt, as of vandalism; not verified.", 54),
+            "actor": text("Class", 130),
             "work": link("Work", "contributions", 100),
-            "side": text("Side", 90),
-            "actor": text("Class", 140),
-            "edits": number("Edits", "Edits of the page in this battle and the day before it."),
-            "reverts": number("Reverts", "Reverts in this battle."),
-            "reverted": number("Reverted", "How often others reverted this one.", 80),
-            "alert": text("Three reverts", 100, "The three-revert rule: 3 reverts in 24 hours warn, 4 break it."),
-            "exempt_claims": number("Exempt", "Reverts that claim to be exempt, as of vandalism; not verified."),
         },
     )
 
@@ -156,6 +156,7 @@ def battle_edits_table(edits: pd.DataFrame, linked: bool) -> None:
     )
     if linked:
         frame.insert(1, "diff", addresses(links.diff, edits, "rev_id"))
+        frame["work"] = addresses(links.contributions, edits, "user")
     table(
         frame,
         "battle_edits",
@@ -169,15 +170,19 @@ def battle_edits_table(edits: pd.DataFrame, linked: bool) -> None:
             "method": text("Method", 80),
             "exempt": text("Exempt", 90, "What exemption from the three-revert rule the comment claims."),
             "comment": text("Comment", 420),
+            "work": link("Editor's", "contributions", 100),
         },
     )
 
 
-def battle_log_table(log: pd.DataFrame) -> None:
+def battle_log_table(log: pd.DataFrame, linked: bool) -> None:
     """Rows of query `battle_log`."""
     frame = pd.DataFrame(
         {"timestamp": log["timestamp"], "what": log_words(log), "user": log["user"], "comment": log["comment"]}
     )
+    if linked:
+        frame["entry"] = addresses(links.log, log, "title")
+        frame["work"] = addresses(links.contributions, log, "user")
     table(
         frame,
         "battle_log",
@@ -186,5 +191,7 @@ def battle_log_table(log: pd.DataFrame) -> None:
             "what": text("What", 220),
             "user": text("By", 170),
             "comment": text("Comment", 420),
+            "entry": link("Log", "log", 50),
+            "work": link("By whom", "contributions", 100),
         },
     )

@@ -184,7 +184,7 @@ def status_line(source: Source) -> None:
     """What plays and how fresh it is."""
     quiet = duration(source.quiet_seconds)
     newest = moment(source.newest_event)
-    played = f"played up to {newest}, last change read {quiet} ago"
+    played = f"played up to {newest}, read {quiet} ago"
     not_live = "Not Wikipedia as it is now: on this board, now is the time of the newest edit that was played."
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if source.kind == "live":

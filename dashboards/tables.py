@@ -76,6 +76,8 @@ def newest_table(newest: pd.DataFrame, linked: bool) -> None:
     table = newest[columns].assign(reverted=newest["reverted"].replace("", "not known"))
     if linked:
         table.insert(5, "diff", _addresses(links.diff, newest, "rev_id"))
+        table["history"] = _addresses(links.history, newest, "title")
+        table["work"] = _addresses(links.contributions, newest, "reverter")
     _table(
         table,
         "newest",
@@ -90,6 +92,8 @@ def newest_table(newest: pd.DataFrame, linked: bool) -> None:
             "method": text("Method", 80, METHODS),
             "evidence": text("Known from", 90, EVIDENCE),
             "comment": text("Comment", 420),
+            "history": link("Page's", "history", 70),
+            "work": link("Reverter's", "contributions", 100),
         },
     )
 
@@ -138,6 +142,42 @@ def dead_letters_table(dead: pd.DataFrame) -> None:
             "newest": clock("Newest (UTC)"),
             "newest_error": text("Newest error", 380),
             "newest_raw": text("As it came (begins with)", 480),
+        },
+    )
+
+
+def audits_table(audits: pd.DataFrame) -> None:
+    """Rows of query `last_audits`."""
+    frame = pd.DataFrame(
+        {
+            "source": audits["source"].replace("", "all"),
+            "found": audits["passed"].map({True: "agrees", False: "differs"}),
+            "started": audits["started"],
+            "since": audits["since"],
+            "until": audits["until"],
+            "changes": audits["changes"],
+            "mismatches": audits["mismatches"],
+            "gaps": audits["gaps"],
+            "unstored": audits["unstored"],
+            "late": audits["late"],
+            "seconds": audits["seconds"],
+        }
+    )
+    _table(
+        frame,
+        "audits",
+        {
+            "source": text("Source", 120, "What played: live, or the name of a game or of a recording."),
+            "found": text("Result", 70, "Whether stream and SQL agree and nothing is missing."),
+            "started": clock("Audited (UTC)"),
+            "since": clock("From (UTC)"),
+            "until": clock("Up to (UTC)"),
+            "changes": number("Changes", "Accepted changes that were looked at.", 90),
+            "mismatches": number("Mismatches", "Rows that are missing, too many or different.", 90),
+            "gaps": number("Gaps", "Source offsets that nobody read."),
+            "unstored": number("Unstored", "Changes that were read and kept, and are not in ClickHouse."),
+            "late": number("Late", "Of the changes, too late for their window."),
+            "seconds": number("Took (s)", "How many seconds the audit took.", 70, "%.1f"),
         },
     )
 

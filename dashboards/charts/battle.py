@@ -12,10 +12,18 @@ COLOURS = ["#009E73", "#D55E00", "#8A93A3"]
 SHAPES = ["circle", "square", "diamond"]
 
 ARC_HEIGHT = 0.15  # of the span of sizes: far enough from the steps to be told from them
-MOST_NAMES = 12  # of the matrix: more have no room on a telephone
 LONGEST_NAME = 24  # characters
 
+# The graph: where the sides stand from left to right; how far a curve bows, in fighters; how many straight pieces make
+# it; and where on it, from who reverted to whom, its number and its head are
+PLACES = {"first": 0.0, "": 0.5, "second": 1.0}
+BOW, CURVE_POINTS, COUNT_AT, HEAD_AT = 0.7, 16, 0.7, 0.9
+MOST_NAMES = 12  # more have no room on a telephone
+PLACE_HEIGHT = 58  # pixels a fighter
+NAME_COLOUR = "#76808F"  # to be read on white and on black
+
 _EDIT, _ARC, _LOG = "edit", "arc", "log"  # parts of the tug of war, which are the rows of one data set
+_FIGHTER, _CURVE, _COUNT, _HEAD = "fighter", "curve", "count", "head"  # parts of the graph
 
 
 def tug_rows(
@@ -134,55 +142,142 @@ def _part(name: str) -> alt.Chart:
     return alt.Chart().transform_filter(alt.datum.part == name)
 
 
-def matrix_rows(edits: pd.DataFrame, fighters: pd.DataFrame) -> pd.DataFrame:
-    """Who reverted whom how often: `reverter, reverted, reverts, camp, row, column`, among the busiest fighters.
+def graph_rows(edits: pd.DataFrame, fighters: pd.DataFrame, links: list[str | None]) -> pd.DataFrame:
+    """What the graph of a battle draws: the busiest fighters, and a curve from each to each whom he reverted.
 
-    `edits`: rows of query `battle_edits`; `fighters`: rows of query `battle_fighters`, the busiest first. The first
-    side's fighters come first, so that a war of two sides fills two corners.
+    `edits`: rows of query `battle_edits`; `fighters`: rows of query `battle_fighters`, the busiest first; `links`: the
+    address of each fighter, or None. The first side stands on the left, the second on the right, and whoever fights
+    for neither in the middle; `x` goes from 0 to 1, `y` down from 0, a fighter a unit.
     """
-    busiest = fighters.head(MOST_NAMES).sort_values("side", kind="stable")
-    names = busiest["name"].tolist()
-    place = {name: number for number, name in enumerate(names)}
-    side = dict(zip(names, busiest["side"], strict=True))
+    busiest = fighters.assign(link=links).head(MOST_NAMES)
+    rank = busiest.groupby("side").cumcount()
+    size = busiest["side"].map(busiest["side"].value_counts())
+    nodes = pd.DataFrame(
+        {
+            "part": _FIGHTER,
+            "name": busiest["name"].replace("", "(hidden)"),
+            "shown": [_short(name or "(hidden)") for name in busiest["name"]],
+            "camp": busiest["side"].map(CAMPS),
+            "x": busiest["side"].map(PLACES),
+            "y": rank + (size.max() - size) / 2,  # the shorter column is centred
+            "made": busiest["reverts"],
+            "suffered": busiest["reverted"],
+            "link": busiest["link"],
+        }
+    ).set_index(busiest["name"])
     counts = (
-        edits[edits["user"].isin(names) & edits["reverted"].isin(names)]
+        edits[edits["user"].isin(nodes.index) & edits["reverted"].isin(nodes.index)]
         .groupby(["user", "reverted"], as_index=False)
         .agg(reverts=("rev_id", "count"))
     )
+    if counts.empty:
+        return nodes.iloc[:0]
+    curves = [_curve(nodes.loc[by], nodes.loc[whom], times) for by, whom, times in counts.itertuples(index=False)]
+    return pd.concat([nodes, *curves], ignore_index=True)
+
+
+def _curve(by: pd.Series, whom: pd.Series, reverts: int) -> pd.DataFrame:
+    """A curve from who reverted to whom: its points, its number and its head.
+
+    What goes to the right bows up and what goes to the left down, so that the two of a mutual pair lie apart; within
+    one side they bow into the middle.
+    """
+    across, down = whom["x"] - by["x"], whom["y"] - by["y"]
+    middle = [(by["x"] + whom["x"]) / 2, (by["y"] + whom["y"]) / 2]
+    if across:
+        middle[1] -= BOW if across > 0 else -BOW
+    else:
+        middle[0] += (0.14 if down > 0 else 0.3) * (1 if by["x"] < 1 else -1)
+
+    def at(share: float) -> tuple[float, float]:
+        """A point of the quadratic Bézier curve."""
+        weights = (1 - share) ** 2, 2 * share * (1 - share), share**2
+        x, y = (
+            weights[0] * start + weights[1] * bend + weights[2] * end
+            for start, bend, end in ((by["x"], middle[0], whom["x"]), (by["y"], middle[1], whom["y"]))
+        )
+        return x, y
+
+    points = [(_CURVE, share / CURVE_POINTS) for share in range(CURVE_POINTS + 1)]
+    shares = [*points, (_COUNT, COUNT_AT), (_HEAD, HEAD_AT)]
+    level = abs(across) > 0
+    head = ("triangle-right" if across > 0 else "triangle-left") if level else "triangle-down"
+    head = "triangle-up" if not level and down < 0 else head
     return pd.DataFrame(
         {
-            "reverter": counts["user"],
-            "reverted": counts["reverted"],
-            "reverts": counts["reverts"],
-            "camp": counts["user"].map(side).map(CAMPS),
-            "row": counts["user"].map(place),
-            "column": counts["reverted"].map(place),
+            "part": [part for part, _ in shares],
+            "order": [share for _, share in shares],
+            "x": [at(share)[0] for _, share in shares],
+            "y": [at(share)[1] for _, share in shares],
+            "curve": f"{by['name']} → {whom['name']}",
+            "by": by["name"],
+            "whom": whom["name"],
+            "reverts": reverts,
+            "camp": by["camp"],
+            "head": head,
         }
     )
 
 
-def matrix_chart(rows: pd.DataFrame) -> alt.LayerChart:
-    """`rows`: of matrix_rows."""
-    axis = alt.Axis(labelLimit=140, labelOverlap=False, ticks=False, domain=False, grid=True)
-    down = alt.Y("reverter:N", sort=alt.SortField("row"), axis=axis.copy(), title="who reverted")
-    across = alt.X(
-        "reverted:N", sort=alt.SortField("column"), axis=alt.Axis(**axis.to_dict(), labelAngle=-35), title="whom"
+def graph_chart(rows: pd.DataFrame) -> alt.LayerChart:
+    """`rows`: of graph_rows. As high as its longer side has fighters."""
+    places = int(rows["y"].max()) + 1 if len(rows) else 1
+    x = alt.X("x:Q", scale=alt.Scale(domain=[-0.04, 1.04], nice=False), axis=None)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=[places - 0.25, -0.75], nice=False), axis=None)
+    domain = list(CAMPS.values())
+    colour = alt.Color("camp:N", scale=alt.Scale(domain=domain, range=COLOURS), legend=None)
+    words = [
+        alt.Tooltip("by:N", title="who reverted"),
+        alt.Tooltip("whom:N", title="whom"),
+        alt.Tooltip("reverts:Q", title="times"),
+    ]
+    curves = (
+        _part(_CURVE)
+        .mark_line(opacity=0.55, strokeCap="round")
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            detail="curve:N",
+            order=alt.Order("order:Q"),
+            strokeWidth=alt.StrokeWidth(
+                "reverts:Q", scale=alt.Scale(type="sqrt", range=[0, 7], zero=True), legend=None
+            ),
+        )
     )
-    base = alt.Chart().encode(
-        x=across,
-        y=down,
+    heads = (
+        _part(_HEAD)
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=alt.Shape("head:N", scale=None), tooltip=words)
+    )
+    counts = _part(_COUNT).encode(x=x, y=y, tooltip=words)
+    bubbles = counts.mark_circle(size=330, opacity=1).encode(color=colour)
+    numbers = counts.mark_text(color="white", fontWeight="bold", fontSize=11).encode(text="reverts:Q")
+    who = _part(_FIGHTER).encode(
+        x=x,
+        y=y,
+        href="link:N",
         tooltip=[
-            alt.Tooltip("reverter:N", title="who reverted"),
-            alt.Tooltip("reverted:N", title="whom"),
-            alt.Tooltip("reverts:Q", title="times"),
+            alt.Tooltip("name:N", title="fighter"),
+            alt.Tooltip("camp:N", title="side"),
+            alt.Tooltip("made:Q", title="reverts"),
+            alt.Tooltip("suffered:Q", title="was reverted"),
         ],
     )
-    colour = alt.Color("camp:N", scale=alt.Scale(domain=list(CAMPS.values()), range=COLOURS), legend=None)
-    circles = base.mark_circle(opacity=0.85).encode(
-        size=alt.Size("reverts:Q", scale=alt.Scale(zero=True, rangeMin=260, rangeMax=900), legend=None), color=colour
+    marks = who.mark_point(filled=True, size=260, opacity=1).encode(
+        color=colour, shape=alt.Shape("camp:N", scale=alt.Scale(domain=domain, range=SHAPES), legend=None)
     )
-    numbers = base.mark_text(color="white", fontWeight="bold").encode(text="reverts:Q")
-    chart: alt.LayerChart = alt.LayerChart(layer=[circles, numbers], data=rows).properties(height=alt.Step(38))
+    names = [
+        who.transform_filter(alt.datum.x == place)
+        .mark_text(align=align, baseline="bottom", dy=-12, fontSize=12, fontWeight="bold", color=NAME_COLOUR)
+        .encode(text="shown:N")
+        for place, align in ((0, "left"), (0.5, "center"), (1, "right"))
+    ]
+    chart: alt.LayerChart = alt.LayerChart(
+        layer=[curves, heads, bubbles, numbers, marks, *names],
+        data=rows,
+        usermeta={"embedOptions": {"loader": {"target": "_blank"}}},
+    ).properties(height=PLACE_HEIGHT * places + 12)
     return chart
 
 

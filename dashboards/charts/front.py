@@ -8,7 +8,9 @@ from dashboards.charts.times import UTC_TIME, time_axis
 
 # The newest changes of a step arrive a few seconds after it ended; without this wait the line dips at its end
 SETTLE_SECONDS = 5
-SMALL_HEIGHT = 120  # pixels
+HEIGHT, SMALL_HEIGHT, REVERTS_HEIGHT = 290, 120, 110  # pixels
+LABELS_WIDTH = 36  # pixels left of the front and of the reverts below it: their times stand one above the other
+REVERT_COLOUR = "#D55E00"  # as the themes' red, on both backgrounds
 
 
 def complete_steps(
@@ -47,6 +49,7 @@ def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.Laye
     """`front`: complete rows of query `front`, `step` seconds apart; `small`: one of several, without words."""
     time = time_axis(4, title=None) if small else time_axis()
     ticks = {"labelExpr": "format(abs(datum.value), '~s')", "tickCount": 3 if small else 6}
+    ticks |= {"labelOverlap": False} if small else {"minExtent": LABELS_WIDTH}
     areas = (
         alt.Chart()
         .mark_area(interpolate="monotone", opacity=0.85, line=False)
@@ -75,5 +78,35 @@ def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.Laye
         )
         .add_params(hover)
     )
-    height = SMALL_HEIGHT if small else 380
+    height = SMALL_HEIGHT if small else HEIGHT
     return alt.LayerChart(layer=[areas, line, hair], data=front_rows(front, step)).properties(height=height)
+
+
+def reverts_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Rows of query `front` as `time, until, reverts, rate`: reverts by all sides, and how many that is a minute."""
+    total = front.groupby("time", as_index=False)["reverts"].sum()
+    until = total["time"] + pd.Timedelta(seconds=step)
+    return total.assign(until=until, rate=total["reverts"] * 60 / step)
+
+
+def reverts_chart(front: pd.DataFrame, step: int) -> alt.Chart:
+    """`front`: complete rows of query `front`, `step` seconds apart."""
+    axis = alt.Axis(title="per minute", format="~s", tickCount=3, minExtent=LABELS_WIDTH)
+    chart: alt.Chart = (
+        alt.Chart(reverts_rows(front, step))
+        .mark_rect(color=REVERT_COLOUR, opacity=0.85)
+        .encode(
+            x=time_axis(),
+            x2="until:T",
+            y=alt.Y("rate:Q", axis=axis, scale=alt.Scale(zero=True)),
+            y2=alt.datum(0),
+            tooltip=[
+                alt.Tooltip("when:N", title="from (UTC)"),
+                alt.Tooltip("rate:Q", title="reverts per minute", format=",.1f"),
+                alt.Tooltip("reverts:Q", title="reverts", format=","),
+            ],
+        )
+        .transform_calculate(when=UTC_TIME)
+        .properties(height=REVERTS_HEIGHT)
+    )
+    return chart

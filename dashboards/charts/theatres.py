@@ -52,7 +52,9 @@ def heat_chart(rows: pd.DataFrame, measure: str) -> alt.Chart:
             y=alt.Y(
                 "wiki:N",
                 sort=alt.SortField("rank"),
-                axis=alt.Axis(title=None, labelLimit=110, labelOverlap=False, ticks=False, domain=False),
+                axis=alt.Axis(
+                    title=None, labelLimit=110, labelOverlap=False, labelFlush=False, ticks=False, domain=False
+                ),
                 scale=alt.Scale(paddingInner=0.08),
             ),
             color=alt.Color(

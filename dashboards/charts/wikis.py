@@ -33,9 +33,11 @@ def wikis_chart(wikis: pd.DataFrame) -> alt.Chart:
             x=alt.X(
                 "length:Q",
                 stack="zero",
-                axis=alt.Axis(title="edits", labelExpr="format(abs(datum.value), '~s')", tickCount=5),
+                axis=alt.Axis(
+                    title="← bots · edits · people →", labelExpr="format(abs(datum.value), '~s')", tickCount=5
+                ),
             ),
-            color=side_colour(),
+            color=side_colour(legend=False),  # it stands beside the front, which has it
             order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("wiki:N", title="wiki"),
@@ -44,6 +46,6 @@ def wikis_chart(wikis: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("reverts:Q", title="reverts by all sides", format=","),
             ],
         )
-        .properties(height=380)
+        .properties(height=440)
     )
     return chart

@@ -17,7 +17,7 @@ from dashboards.battle_tables import (
     why_words,
 )
 from dashboards.board import RANGES, View, controls, live, moment_of, section, show, way_back
-from dashboards.charts.battle import matrix_chart, matrix_rows, tug_chart, tug_rows
+from dashboards.charts.battle import graph_chart, graph_rows, tug_chart, tug_rows
 from dashboards.data import Source, rows
 from dashboards.grid import addresses
 from dashboards.words import amount, duration, moment, plain
@@ -51,16 +51,21 @@ def draw(battle_id: str, view: View, source: Source) -> None:
     )
     gone = "Its edits are not kept any more: edits are kept for 30 days."
     section("Tug of war", meaning, tug, gone, lambda drawn: show(tug_chart(drawn), "tug"))
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
-        meaning = "Rows reverted columns, so many times; the busiest fighters, the first side before the second."
-        matrix = matrix_rows(edits, fighters)
-        section("Who reverted whom", meaning, matrix, gone, lambda drawn: show(matrix_chart(drawn), "matrix"))
+        meaning = (
+            "A curve leads from who reverted to whom, with how often; the first side stands on the left, the second on "
+            "the right. Choosing a fighter opens the contributions on the wiki."
+        )
+        works = addresses(links.contributions, fighters, "name") if linked else [None] * len(fighters)
+        graph = graph_rows(edits, fighters, works)
+        section("Who reverted whom", meaning, graph, gone, lambda drawn: show(graph_chart(drawn), "graph"))
     with right:
         meaning = "Everyone who reverted or was reverted in this battle."
         section("Fighters", meaning, fighters, "Nobody is known.", lambda drawn: fighters_table(drawn, linked))
     meaning = "Log entries of the page and blocks of its fighters, until a day after the newest revert."
-    section("What the administrators did", meaning, log, "Nothing is logged for this battle.", battle_log_table)
+    none = "Nothing is logged for this battle."
+    section("What the administrators did", meaning, log, none, lambda drawn: battle_log_table(drawn, linked))
     section("Edits", "The newest first.", edits, gone, lambda drawn: battle_edits_table(drawn, linked))
 
 
@@ -106,7 +111,7 @@ def span(battle: pd.Series, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timesta
     return battle["opened"] - margin, min(last + margin, max(now, last))
 
 
-with st.container(horizontal=True):
+with st.container(horizontal=True, vertical_alignment="center"):
     way_back()
     until = controls(ranged=False).until
 live(partial(draw, st.query_params.get("battle", "")), View(RANGES["1h"], until=until))

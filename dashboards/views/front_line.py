@@ -19,7 +19,7 @@ from dashboards.board import (
     why_empty,
     why_no_steps,
 )
-from dashboards.charts.front import complete_steps, front_chart
+from dashboards.charts.front import complete_steps, front_chart, reverts_chart
 from dashboards.charts.sides import SIDES
 from dashboards.charts.wikis import wikis_chart
 from dashboards.data import Source, rows
@@ -69,8 +69,12 @@ def draw(view: View, source: Source) -> None:
     with left:
         meaning = "Edits per minute: people and temporary accounts push up, bots push down."
         section("The front", meaning, steps, no_steps, lambda found: show(front_chart(found, view.range.step), "front"))
+        meaning = f"Reverts per minute, by all sides. {REVERT}"
+        section(
+            "Reverts", meaning, steps, no_steps, lambda found: show(reverts_chart(found, view.range.step), "reverts")
+        )
     with right:
-        meaning = f"The {BUSIEST_WIKIS} busiest wikis: people to the right, bots to the left."
+        meaning = f"The {BUSIEST_WIKIS} busiest wikis, in the front's colours: people to the right, bots to the left."
         section("By wiki", meaning, wikis, no_edits, lambda found: show(wikis_chart(found), "wikis"))
     meaning = f"Edit wars, the newest first. Choose one to open it. Phases: {PHASES}"
     section("Newest battles", meaning, battles, why_empty("battles", view, source), battles_table)

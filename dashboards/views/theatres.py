@@ -35,7 +35,7 @@ from dashboards.theatre_tables import languages_table, territory_table
 from dashboards.words import plain
 
 MOST_WIKIS = 20  # of the heat map
-MULTIPLES = 6
+MULTIPLES, IN_A_ROW = 6, 3
 MOST_LANGUAGES = 40
 
 
@@ -96,12 +96,13 @@ def multiples(theatres: pd.DataFrame, step: int, empty: str) -> None:
         st.info(empty)
         return
     totals = theatres.groupby("wiki")["edits"].sum().sort_values(ascending=False)
-    with st.container(horizontal=True, gap="small"):
-        for place, (wiki, edits) in enumerate(totals.head(MULTIPLES).items()):
-            with st.container(border=True, width=350):
-                st.markdown(f"**{plain(str(wiki))}** · {edits:,} edits")
-                front = sides_of(theatres, str(wiki), step)
-                show(front_chart(front, step, small=True), f"front_{place}")
+    for first in range(0, min(len(totals), MULTIPLES), IN_A_ROW):
+        for place, column in enumerate(st.columns(IN_A_ROW, gap="small"), start=first):
+            if place < len(totals):
+                wiki, edits = str(totals.index[place]), totals.iloc[place]
+                with column, st.container(border=True):
+                    st.markdown(f"**{plain(wiki)}** · {edits:,} edits")
+                    show(front_chart(sides_of(theatres, wiki, step), step, small=True), f"front_{place}")
 
 
 def fight(languages: pd.DataFrame, duel: list[str | None], step: int, measure: str, summed: pd.DataFrame) -> None:

@@ -26,6 +26,11 @@ def history(server_name: str, title: str) -> str | None:
     return _address(server_name, f"/w/index.php?title={_quoted(title)}&action=history")
 
 
+def log(server_name: str, title: str) -> str | None:
+    """What administrators did to a page or, of a user's page, to its user; None where the host is none."""
+    return _address(server_name, f"/w/index.php?title=Special:Log&page={_quoted(title)}")
+
+
 def contributions(server_name: str, user: str) -> str | None:
     """An editor's contributions; None where the name is hidden or the host is none."""
     return _address(server_name, f"/wiki/Special:Contributions/{_quoted(user)}") if user else None

@@ -121,6 +121,7 @@ def _defaults(table: str, row: dict[str, Any]) -> dict[str, Any]:
             "dropped": {},
             "version": 1000,
         },
+        "audits": {},
         "dead_letters": {
             **origin,
             "dead_letter_id": str(uuid.uuid4()),

@@ -103,9 +103,9 @@ def test_a_battle_shows_the_tug_of_war_its_fighters_and_its_end(board: Settings)
 
     app = open_page(BATTLE, battle=str(MOON))
 
-    tug, matrix = charts(app)
+    tug, graph = charts(app)
     assert [layer["mark"]["type"] for layer in tug["layer"]] == ["line", "rule", "rule", "point", "rule", "text"]
-    assert [layer["mark"]["type"] for layer in matrix["layer"]] == ["circle", "text"]
+    assert [layer["mark"]["type"] for layer in graph["layer"]][:5] == ["line", "point", "circle", "text", "point"]
     fighters = tables(app)["name"]
     assert list(fighters[["name", "side", "reverts", "alert"]].iloc[0]) == ["Ann", "First side", 2, "warning: 3"]
     assert fighters["work"][0] == "https://en.wikipedia.org/wiki/Special:Contributions/Ann"
@@ -114,8 +114,10 @@ def test_a_battle_shows_the_tug_of_war_its_fighters_and_its_end(board: Settings)
     edits = next(table.value for table in app.dataframe if "grown" in table.value.columns)
     assert list(edits["grown"]) == [-300, 300, -300, 300]
     assert edits["diff"][0] == "https://en.wikipedia.org/wiki/Special:Diff/4"
+    assert edits["work"][0] == "https://en.wikipedia.org/wiki/Special:Contributions/Ann"
     log = next(table.value for table in app.dataframe if "what" in table.value.columns)
     assert list(log["what"]) == ["protect"]
+    assert log["entry"][0] == "https://en.wikipedia.org/w/index.php?title=Special:Log&page=Moon"
     assert metrics(app)["Reverts"] == "3 reverts"
     assert metrics(app)["Lasted"] == "30 min"
 
@@ -125,7 +127,7 @@ def test_a_battle_of_a_war_game_links_to_no_wiki(board: Settings) -> None:
 
     app = open_page(BATTLE, battle=str(MOON))
 
-    assert not [c for table in app.dataframe for c in table.value.columns if c in ("diff", "work")]
+    assert not [c for table in app.dataframe for c in table.value.columns if c in ("diff", "work", "entry")]
     assert not app.get("link_button")
 
 

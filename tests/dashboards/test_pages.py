@@ -77,8 +77,9 @@ def test_the_front_line_shows_sides_wikis_and_reverts(battlefield: Settings) -> 
         "Bots": "15 edits",
         "All sides": "0 reverts",
     }
-    front, wikis = charts(app)
+    front, reverts, wikis = charts(app)
     assert front["layer"][0]["mark"]["type"] == "area"
+    assert reverts["encoding"]["y"]["axis"]["title"] == "per minute"
     assert wikis["mark"]["type"] == "bar"
     pages = tables(app)["reverts"]
     assert list(pages["title"]) == ["Moon", "Sun"]
@@ -90,6 +91,8 @@ def test_the_front_line_shows_sides_wikis_and_reverts(battlefield: Settings) -> 
     newest = tables(app)["timestamp"]
     assert list(newest["reverter"]) == ["Cat", "Bob", "Ann"]
     assert list(newest["reverted"]) == ["not known", "Ann", "Bob"]
+    assert newest["history"][0] == "https://en.wikipedia.org/w/index.php?title=Sun&action=history"
+    assert newest["work"][0] == "https://en.wikipedia.org/wiki/Special:Contributions/Cat"
     assert "replay of real\\.edits\\-2024" in texts(app)
     assert "played up to 2024-12-07 12:00:00 UTC" in texts(app)
 
@@ -108,7 +111,31 @@ def test_the_health_page_shows_where_time_goes_and_what_was_left_out(battlefield
     ]
     assert [kind["reason"].tolist() for key, kind in tables(app).items() if key == "reason"] == [["not_json"]]
     assert len(charts(app)) == 1
+    assert metrics(app)["Rate"] == "0.0 edits/s"  # two a minute
+    assert metrics(app)["Last audit"] == "none yet"
+    assert "No audit has run yet: `battlefield audit` runs one." in texts(app)
     assert "tables at migration" in texts(app)
+
+
+def test_the_health_page_shows_what_the_last_audits_found(battlefield: Settings) -> None:
+    now = datetime.now(UTC)
+    shared = {"started": now - timedelta(hours=3), "seconds": 4, "since": NOON, "until": NOON, "changes": 30}
+    found = {"late": 0, "gaps": 0, "unstored": 0, "report": "{}"}
+    insert(battlefield, "audits", {**shared, **found, "source": "", "passed": True, "mismatches": 0})
+
+    assert metrics(open_page(HEALTH))["Last audit"] == "agrees"
+
+    wrong = {**shared, **found, "source": "live", "passed": False, "mismatches": 2, "unstored": 1}
+    insert(battlefield, "audits", wrong)
+    st.cache_data.clear()
+    app = open_page(HEALTH)
+
+    assert metrics(app)["Last audit"] == "3 differences"
+    assert [metric.delta for metric in app.metric if metric.label == "Last audit"] == ["3 h ago"]
+    assert tables(app)["source"][["source", "found", "mismatches"]].to_numpy().tolist() == [
+        ["all", "agrees", 0],
+        ["live", "differs", 2],
+    ]
 
 
 def test_while_live_the_board_tells_how_fresh_it_is(board: Settings) -> None:
@@ -122,6 +149,7 @@ def test_while_live_the_board_tells_how_fresh_it_is(board: Settings) -> None:
     assert "newest edit 1" in texts(front_line)
     assert "stale" not in texts(front_line)
     assert metrics(health)["Edit to read"] == "2.0 s"
+    assert metrics(health)["Freshness"].startswith("1")
 
 
 def test_a_live_source_that_fell_silent_is_not_shown_as_calm(board: Settings) -> None:
@@ -157,7 +185,7 @@ def test_what_is_empty_says_why(board: Settings) -> None:
 
     app = open_page(range="15m", wiki=["dewiki"])
 
-    assert len(app.info) == 6
+    assert len(app.info) == 7
     assert {info.value for info in app.info} == {
         "No edits on dewiki in the last 15 min. Choose a longer range or other wikis.",
         "No battles on dewiki in the last 15 min. Choose a longer range or other wikis.",

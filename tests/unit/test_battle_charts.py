@@ -1,11 +1,11 @@
-"""The tug of war and the matrix of a battle, as what they hand to the browser."""
+"""The tug of war and the graph of a battle, as what they hand to the browser."""
 
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from dashboards.charts.battle import CAMPS, log_words, matrix_chart, matrix_rows, tug_chart, tug_rows
+from dashboards.charts.battle import CAMPS, MOST_NAMES, graph_chart, graph_rows, log_words, tug_chart, tug_rows
 
 START = pd.Timestamp("2024-12-07 12:00", tz="UTC")
 END = START + pd.Timedelta(seconds=600)
@@ -37,7 +37,13 @@ def log(*rows: tuple[int, str, str, str]) -> pd.DataFrame:
 
 def fighters(*rows: tuple[str, str]) -> pd.DataFrame:
     """Rows of query `battle_fighters`."""
-    return pd.DataFrame(rows or [("Bob", "second"), ("Ann", "first")], columns=["name", "side"])
+    found = pd.DataFrame(rows or [("Bob", "second"), ("Ann", "first")], columns=["name", "side"])
+    return found.assign(reverts=2, reverted=1)
+
+
+def graph(found: pd.DataFrame, who: pd.DataFrame) -> pd.DataFrame:
+    """What the graph draws; each fighter's link is the name."""
+    return graph_rows(found, who, list(who["name"]))
 
 
 def rows(found: pd.DataFrame | None = None, entries: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -116,9 +122,8 @@ def test_new_rows_leave_the_specification_as_it_is() -> None:
     more = edits(*EDITS, (6, 6, "Bob", "second", 100, 400, "Ann", 5))
 
     assert specification(tug_chart(rows())) == specification(tug_chart(rows(more)))
-    two, three = edits(), edits(*EDITS, (6, 6, "Cat", "second", 100, 400, "Ann", 5))
-    assert specification(matrix_chart(matrix_rows(two, fighters()))) == specification(
-        matrix_chart(matrix_rows(three, fighters(("Bob", "second"), ("Ann", "first"), ("Cat", "second"))))
+    assert specification(graph_chart(graph(edits(), fighters()))) == specification(
+        graph_chart(graph(more, fighters(("Ann", "first"), ("Bob", "second"))))
     )
 
 
@@ -134,23 +139,66 @@ def test_sides_keep_colour_and_shape_and_marks_link_to_diffs() -> None:
     assert "utc" in str(marks["encoding"]["x"]["scale"])
 
 
-def test_the_matrix_counts_who_reverted_whom_first_side_first() -> None:
-    matrix = matrix_rows(edits(), fighters()).set_index(["reverter", "reverted"])
+def test_the_graph_counts_who_reverted_whom_and_puts_the_sides_against_each_other() -> None:
+    drawn = graph(edits(), fighters())
 
-    assert matrix["reverts"].to_dict() == {("Ann", "Bob"): 2, ("Bob", "Ann"): 1}
-    assert matrix["row"].to_dict() == {("Ann", "Bob"): 0, ("Bob", "Ann"): 1}
-    assert matrix.loc[("Ann", "Bob"), "camp"] == "First side"
+    counts = part(drawn, "count").set_index(["by", "whom"])
+    assert counts["reverts"].to_dict() == {("Ann", "Bob"): 2, ("Bob", "Ann"): 1}
+    assert counts.loc[("Ann", "Bob"), "camp"] == "First side"
+    who = part(drawn, "fighter").set_index("name")
+    assert who[["x", "y"]].to_dict("index") == {"Bob": {"x": 1, "y": 0}, "Ann": {"x": 0, "y": 0}}
 
 
-def test_the_matrix_keeps_to_the_busiest() -> None:
-    many = [(f"Editor {n}", "first") for n in range(40)]
-    found = edits(*((n, 1, f"Editor {n}", "first", 1, 2, "Editor 0", 0) for n in range(1, 40)))
+def test_a_curve_leads_from_who_reverted_to_whom_and_the_two_of_a_pair_lie_apart() -> None:
+    drawn = graph(edits(), fighters())
 
-    assert len(matrix_rows(found, fighters(*many))) == 11
+    curves = part(drawn, "curve")
+    there, back = (curves[curves["by"] == name].sort_values("order") for name in ("Ann", "Bob"))
+    assert list(there["x"])[:: len(there) - 1] == [0, 1]
+    assert list(back["x"])[:: len(back) - 1] == [1, 0]
+    assert there["y"].min() < 0 < back["y"].max()
+    assert there["y"].max() == back["y"].min() == 0
+    assert part(drawn, "head").set_index("by")["head"].to_dict() == {"Ann": "triangle-right", "Bob": "triangle-left"}
+
+
+def test_reverts_within_a_side_bow_into_the_middle_and_point_up_or_down() -> None:
+    found = edits((1, 1, "Ann", "first", 1, 2, "Cat", 0), (2, 2, "Cat", "first", 1, 2, "Ann", 0))
+
+    drawn = graph(found, fighters(("Ann", "first"), ("Cat", "first"), ("Bob", "second"), ("Zoe", "")))
+
+    assert part(drawn, "head").set_index("by")["head"].to_dict() == {"Ann": "triangle-down", "Cat": "triangle-up"}
+    assert part(drawn, "curve")["x"].between(0, 0.5).all()
+    places = part(drawn, "fighter").set_index("name")
+    assert places["x"].to_dict() == {"Ann": 0, "Cat": 0, "Bob": 1, "Zoe": 0.5}
+    assert places.loc["Bob", "y"] == 0.5  # the shorter side stands in the middle of the longer one
+
+
+def test_the_graph_keeps_to_the_busiest_and_cuts_long_names() -> None:
+    many = [("A" * 255, "first"), *((f"Editor {n}", "first") for n in range(40))]
+    found = edits(*((n, 1, f"Editor {n}", "first", 1, 2, "A" * 255, 0) for n in range(40)))
+
+    drawn = graph(found, fighters(*many))
+
+    assert len(part(drawn, "fighter")) == MOST_NAMES
+    assert len(part(drawn, "count")) == MOST_NAMES - 1
+    assert part(drawn, "fighter")["shown"].str.len().max() < 30
+    assert (
+        specification(graph_chart(drawn))["height"] > specification(graph_chart(graph(edits(), fighters())))["height"]
+    )
+
+
+def test_fighters_link_to_their_contributions_in_a_page_of_its_own() -> None:
+    spec = specification(graph_chart(graph(edits(), fighters())))
+
+    assert [layer["encoding"].get("href", {}).get("field") for layer in spec["layer"]].count(
+        "link"
+    ) == 4  # marks, names
+    assert spec["usermeta"]["embedOptions"]["loader"]["target"] == "_blank"
+    assert part(graph(edits(), fighters()), "fighter")["link"].tolist() == ["Bob", "Ann"]
 
 
 def test_no_edits_give_no_rows() -> None:
     nothing = edits().iloc[:0]
 
     assert rows(nothing).empty
-    assert matrix_rows(nothing, fighters()).empty
+    assert graph(nothing, fighters()).empty

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from dashboards.charts.front import complete_steps, front_chart, front_rows
+from dashboards.charts.front import complete_steps, front_chart, front_rows, reverts_chart, reverts_rows
 from dashboards.charts.rate import rate_chart, rate_rows
 from dashboards.charts.sides import SIDES
 from dashboards.charts.wikis import wiki_rows, wikis_chart
@@ -19,7 +19,8 @@ START = pd.Timestamp("2024-12-07 12:00", tz="UTC")
 def front(steps: int = 3, step: int = 10) -> pd.DataFrame:
     """Rows of query `front`: each actor class makes 1, 2, 3, ... edits per step."""
     times = [START + pd.Timedelta(seconds=step * n) for n in range(steps)]
-    return pd.DataFrame([{"time": t, "actor": a, "edits": n + 1} for a in sorted(SIDES) for n, t in enumerate(times)])
+    rows = [{"time": t, "actor": a, "edits": n + 1, "reverts": n} for a in sorted(SIDES) for n, t in enumerate(times)]
+    return pd.DataFrame(rows)
 
 
 def wikis() -> pd.DataFrame:
@@ -40,6 +41,7 @@ def specification(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
 
 CHARTS = {
     "front": (front_chart(front(), 10), front_chart(front(9).assign(edits=7), 10)),
+    "reverts": (reverts_chart(front(), 10), reverts_chart(front(9).assign(reverts=7), 10)),
     "rate": (rate_chart(front(), 10), rate_chart(front(9).assign(edits=7), 10)),
     "wikis": (wikis_chart(wikis()), wikis_chart(wikis().iloc[::-1].assign(bot=9))),
 }
@@ -53,7 +55,7 @@ def test_new_rows_leave_the_specification_as_it_is(name: str) -> None:
     assert specification(first) == specification(second)
 
 
-@pytest.mark.parametrize("name", ["front", "rate"])
+@pytest.mark.parametrize("name", ["front", "reverts", "rate"])
 def test_times_are_utc_on_the_axis_and_in_the_tooltip(name: str) -> None:
     spec = specification(CHARTS[name][0])
     views = spec.get("layer", [spec])
@@ -87,6 +89,23 @@ def test_people_push_up_and_bots_push_down_in_edits_per_minute() -> None:
     spans = {side: tuple(rows.loc[(side, START), ["bottom", "top"]]) for side in SIDES.values()}
     assert spans == {"People": (0, 6), "Temporary accounts": (6, 12), "Bots": (0, -6)}  # one edit in ten seconds
     assert set(rows.loc[pd.IndexSlice[:, START], "rate"]) == {6.0}
+
+
+def test_reverts_of_all_sides_are_bars_of_a_step_in_reverts_per_minute() -> None:
+    rows = reverts_rows(front(step=30), step=30)
+
+    assert list(rows["reverts"]) == [0, 3, 6]
+    assert list(rows["rate"]) == [0, 6, 12]
+    assert list(rows["until"] - rows["time"]) == [pd.Timedelta(seconds=30)] * 3
+    spec = specification(CHARTS["reverts"][0])
+    assert spec["encoding"]["y"]["scale"]["zero"]
+    assert spec["encoding"]["y"]["axis"]["title"] == "per minute"
+
+
+def test_the_times_of_reverts_stand_below_those_of_the_front() -> None:
+    axes = [CHARTS["front"][0].to_dict()["layer"][0]["encoding"], CHARTS["reverts"][0].to_dict()["encoding"]]
+
+    assert axes[0]["y"]["axis"]["minExtent"] == axes[1]["y"]["axis"]["minExtent"]
 
 
 def test_a_side_without_edits_lies_on_the_line() -> None:
