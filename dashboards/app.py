@@ -18,6 +18,7 @@ st.navigation(
     [
         st.Page("views/front_line.py", title="Front line", icon=":material/swords:", default=True),
         st.Page("views/theatres.py", title="Theatres", icon=":material/public:"),
+        st.Page("views/hot_pages.py", title="Hot pages", icon=":material/trending_up:"),
         st.Page("views/battles.py", title="Battles", icon=":material/local_fire_department:"),
         # opened by choosing a battle, or by its address
         st.Page("views/battle.py", title="A battle", icon=":material/swords:", visibility="hidden"),

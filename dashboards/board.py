@@ -207,8 +207,11 @@ def _live_badge(quiet_seconds: float) -> None:
         st.badge("live, but stale", icon=icon, color="orange" if quiet_seconds < 10 * STALE_SECONDS else "red")
 
 
-def why_empty(what: str, view: View, source: Source) -> str:
-    """Why a chart or table of `what` has nothing to show, and what to do; markdown."""
+def why_empty(what: str, view: View, source: Source, ranged: bool = True) -> str:
+    """Why a chart or table of `what` has nothing to show, and what to do; markdown.
+
+    Without `ranged` the span is no choice of the viewer's.
+    """
     where = f" on {', '.join(map(plain, view.wikis))}" if view.wikis else ""
     if view.namespaces:
         where += f" in {', '.join(map(namespace_name, view.namespaces))}"
@@ -220,8 +223,9 @@ def why_empty(what: str, view: View, source: Source) -> str:
             f"{reason} The newest edit is {duration(source.quiet_seconds)} old: see that `battlefield produce` and "
             "`battlefield work` run."
         )
-    filters = [name for name, chosen in (("wikis", view.wikis), ("namespaces", view.namespaces)) if chosen]
-    return f"{reason} Choose a longer range{''.join(f' or other {name}' for name in filters)}."
+    choices = ["a longer range"] if ranged else []
+    choices += [f"other {name}" for name, chosen in (("wikis", view.wikis), ("namespaces", view.namespaces)) if chosen]
+    return f"{reason} Choose {' or '.join(choices)}." if choices else reason
 
 
 def why_no_steps(step: int, view: View, source: Source) -> str:

@@ -36,6 +36,7 @@ MEANINGS = {
     "Name": "The page's title, or the editor's name.",
     "Namespace": "MediaWiki's kind of page, such as articles, talk pages and templates.",
     "Newest (UTC)": "The time of the newest one.",
+    "Newest edit": "What the newest edit changed, on the wiki.",
     "Newest error": "Why the newest one could not be used.",
     "Opponent": "The other one of the two who reverted each other.",
     "Opponent's": "The opponent's contributions, on the wiki.",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from dashboards.columns import Column, clock, link, number, text
+from dashboards.columns import Column, clock, link, number, share, text
 from services.common import links
 
 # MediaWiki's ways to undo; `method` of the table reverts
@@ -94,6 +94,28 @@ def newest_table(newest: pd.DataFrame, linked: bool) -> None:
             "comment": text("Comment", 420),
             "history": link("Page's", "history", 70),
             "work": link("Reverter's", "contributions", 100),
+        },
+    )
+
+
+def coverage_table(coverage: pd.DataFrame) -> None:
+    """Rows of query `coverage`."""
+    shares = {name: 100 * coverage[name] for name in ("recognised_share", "named_share", "known_share")}
+    _table(
+        coverage[["wiki", "edits", "reverts", "recognised_share", "named_share", "known_share", "declared"]].assign(
+            **shares
+        ),
+        "coverage",
+        {
+            "wiki": text("Wiki", 140),
+            "edits": number("Edits", "Edits in the range, new pages left out.", 90),
+            "reverts": number("Recognised", "Edits that are recognised as reverts, those of oneself too.", 90),
+            "recognised_share": number("Share (%)", "Recognised reverts per 100 edits.", 90, "%.2f"),
+            "named_share": share("Named", "Of the recognised: the comment names the reverted editor."),
+            "known_share": share(
+                "Known", "Of the recognised: the reverted editor is named, or found among the page's last revisions."
+            ),
+            "declared": number("Declared", "Of the recognised: Wikimedia itself says that it is a revert.", 80),
         },
     )
 

@@ -88,6 +88,7 @@ def pages(data_dir: Path) -> dict[str, str]:
     return {
         "front-line": "?range=1h",
         "theatres": "theatres?range=1h",
+        "hot-pages": "hot_pages",
         "battles": "battles?range=1h",
         "battle": f"battle?battle={fiercest['battle_id']}",
         "three-reverts": "three_reverts?range=6h",

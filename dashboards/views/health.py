@@ -5,12 +5,21 @@ from importlib.metadata import version
 import pandas as pd
 import streamlit as st
 
-from dashboards.board import View, controls, live, moment_of, section, show, why_no_steps
+from dashboards.board import View, controls, live, moment_of, section, show, why_empty, why_no_steps
 from dashboards.charts.front import complete_steps
 from dashboards.charts.rate import rate_chart
 from dashboards.data import Source, rows
-from dashboards.tables import audits_table, dead_letters_table, dropped_table, late_table, ledger_table
+from dashboards.tables import (
+    audits_table,
+    coverage_table,
+    dead_letters_table,
+    dropped_table,
+    late_table,
+    ledger_table,
+)
 from dashboards.words import amount, duration, plain
+
+MOST_WIKIS = 20
 
 
 def draw(view: View, source: Source) -> None:
@@ -23,6 +32,7 @@ def draw(view: View, source: Source) -> None:
     late = rows("late", limit=20, **at)
     dead = rows("dead_letters")
     audits = rows("last_audits")
+    coverage = rows("coverage", limit=MOST_WIKIS, **at)
     versions = rows("versions").iloc[0]
 
     steps = complete_steps(front, view.range.step, source.oldest_event, source.newest_event)
@@ -44,6 +54,12 @@ def draw(view: View, source: Source) -> None:
     with right:
         meaning = "Came after their window had closed: stored as edits, but not in the fronts."
         section("Late, by wiki", meaning, late, f"Nothing came late {view.span_words}.", late_table)
+    meaning = (
+        "How many of each wiki's edits are recognised as reverts, and of how many it is known whom they revert; the "
+        "busiest wikis first. Far fewer than on others: its editors may use words that are not known here."
+    )
+    no_edits = why_empty("edits", view, source)
+    section("Reverts recognised, by wiki", meaning, coverage, no_edits, coverage_table)
     meaning = "What could not be used, with the newest of each reason; nothing is thrown away."
     section("Dead letters", meaning, dead, "No dead letters.", dead_letters_table)
     meaning = (

@@ -17,6 +17,7 @@ from tests.dashboards.rows import HOSTILE, LIVE, NOON, REPLAY, WAR_GAME, edit, i
 PAGES = [
     "views/front_line.py",
     "views/theatres.py",
+    "views/hot_pages.py",
     "views/battles.py",
     "views/battle.py",
     "views/three_reverts.py",
@@ -115,6 +116,9 @@ def test_the_health_page_shows_where_time_goes_and_what_was_left_out(battlefield
     assert metrics(app)["Last audit"] == "none yet"
     assert "No audit has run yet: `battlefield audit` runs one." in texts(app)
     assert "tables at migration" in texts(app)
+    recognised = tables(app)["wiki"].set_index("wiki")
+    assert list(recognised.loc["enwiki", ["edits", "reverts", "recognised_share", "named_share"]]) == [30, 3, 10, 0]
+    assert recognised.loc["wikidatawiki", "reverts"] == 0
 
 
 def test_the_health_page_shows_what_the_last_audits_found(battlefield: Settings) -> None:
@@ -310,5 +314,5 @@ def test_a_moment_before_all_that_is_kept_is_told_so_on_every_page(battlefield: 
     assert app.info
     assert not app.dataframe
     for info in app.info:
-        assert "in Talk in the 30 days before 2024-12-07 11:00:00 UTC" in info.value
-        assert "What is kept begins at 2024-12-07 11:31:00 UTC" in info.value
+        assert "in Talk in the " in info.value
+        assert "before 2024-12-07 11:00:00 UTC. What is kept begins at 2024-12-07 11:31:00 UTC" in info.value
