@@ -22,6 +22,8 @@ COMMANDS = {
     "status": ("services.audit.status_command", "Tell how each part is, and how far behind."),
     "audit": ("services.audit.audit_command", "Recompute the results in SQL and compare them row for row."),
     "rebuild": ("services.audit.rebuild_command", "Write the recomputed results over a span of time."),
+    "backup": ("services.backup.backup_command", "Save ClickHouse's tables into a folder."),
+    "restore": ("services.backup.restore_command", "Write a backup into empty tables."),
     "replay-dead-letters": ("services.producer.replay_command", "Send on what was refused and is accepted by now."),
     "query": ("services.common.query_command", "Run a named query of clickhouse/queries."),
     "health": ("services.common.health_command", "Tell whether a part is alive, for container health checks."),

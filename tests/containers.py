@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from services.common.settings import PROJECT_ROOT, Settings
+from services.embedded.ports import free_port
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -54,15 +56,51 @@ def described() -> str:
 
 
 class Broker:
-    """A broker's container, for tests that stop it for a while."""
+    """A broker's container, for tests that stop it for a while, kill it, or take its disk away."""
 
-    def __init__(self, container: "DockerContainer") -> None:
-        self._container = container
+    def __init__(self) -> None:
+        self._port = free_port()  # one of its own choice would be another after each start
+        self._container = self._start()
+        self.address = f"127.0.0.1:{self._port}"
 
     def send_signal(self, number: int) -> None:
         """SIGSTOP and SIGCONT, for all its processes."""
         container = self._container.get_wrapped_container()
         {signal.SIGSTOP: container.pause, signal.SIGCONT: container.unpause}[signal.Signals(number)]()
+
+    def kill(self) -> None:
+        """SIGKILL; what it has on its disk stays."""
+        self._container.get_wrapped_container().kill()
+
+    def start_again(self) -> None:
+        """Over the same disk, and wait until it is well: a Kafka of one node first outwaits its former self."""
+        container = self._container.get_wrapped_container()
+        container.start()
+        deadline = time.monotonic() + START_TIMEOUT
+        while container.exec_run("rpk cluster health").exit_code != 0:
+            assert time.monotonic() < deadline, container.logs(tail=20).decode()
+            time.sleep(0.5)
+
+    def lose_everything(self) -> None:
+        """Another one with an empty disk takes its place."""
+        self.end()
+        self._container = self._start()
+
+    def end(self) -> None:
+        """Stop it; its disk goes with it."""
+        self._container.stop()
+
+    def _start(self) -> "DockerContainer":
+        from testcontainers.community.kafka import RedpandaContainer
+
+        container = RedpandaContainer(image("redpandadata/redpanda"))
+        container.ports = {9092: ("127.0.0.1", self._port)}  # not on all addresses, as testcontainers would
+        try:
+            container.start(timeout=START_TIMEOUT)
+        except BaseException:
+            container.stop()
+            raise
+        return container
 
 
 def _set_up() -> None:
@@ -76,15 +114,11 @@ def _set_up() -> None:
 def broker() -> Iterator[tuple[Broker, str]]:
     """A broker without topics, and its address."""
     _set_up()
-    from testcontainers.community.kafka import RedpandaContainer
-
-    container = RedpandaContainer(image("redpandadata/redpanda"))
-    container.ports = {9092: ("127.0.0.1",)}  # not on all addresses, as testcontainers would
+    started = Broker()
     try:
-        container.start(timeout=START_TIMEOUT)
-        yield Broker(container), container.get_bootstrap_server()
+        yield started, started.address
     finally:
-        container.stop()
+        started.end()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Heartbeat(msgspec.Struct):
     role: str
     pid: int
     at: float  # seconds since 1970
-    state: str  # starting, running, waiting, stopping
+    state: str  # starting, running, waiting, stopping; anything else says what is wrong
     figures: dict[str, Any]
     last_error: str = ""
 

@@ -102,7 +102,16 @@ class Settings(BaseSettings):
     )
 
     # Worker
-    worker_group: str = Field("battlefield-worker", description="The consumer group that workers share.")
+    worker_group: str = Field(
+        "battlefield-worker",
+        description="The consumer group that workers share. The identity of ClickHouse's tables is added to it, so "
+        "that workers over a database made anew begin at the oldest message.",
+    )
+    worker_skip_lost: bool = Field(
+        False,
+        description="Go on where the broker has deleted messages that no worker had read. The account then shows a "
+        "gap; without this a worker ends there, and the gap can still be filled.",
+    )
     worker_commit_interval: float = Field(
         0.5, gt=0, description="Seconds between checkpoints: sooner is fresher, later is fewer and larger inserts."
     )

@@ -3,15 +3,17 @@
 import json
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 from confluent_kafka import KafkaException
 from quixstreams import Application
 from quixstreams.kafka import ConnectionConfig
+from quixstreams.state.exceptions import InvalidStoreChangelogOffset
 from quixstreams.state.rocksdb import RocksDBOptions
 
 from services.common.change import EDITS_TOPIC
@@ -20,6 +22,7 @@ from services.common.heartbeat import beat
 from services.common.kafka import create_topics, kafka_config
 from services.common.logs import set_up_logs
 from services.common.settings import Settings, get_settings
+from services.worker.continuity import Continuity, MessagesLost, Places
 from services.worker.pipeline import build
 from services.worker.seed import Seeder
 from services.worker.sink import ClickHouseSink
@@ -29,6 +32,9 @@ from services.worker.sink import ClickHouseSink
 SESSION_TIMEOUT = 6_000  # milliseconds
 BLOCK_CACHE = 32 * 2**20  # bytes; RocksDB's shared cache would grow to 1 GiB
 RATE_OVER = 5  # seconds
+
+# As a text of its own: the same for all replicas of a table, another one after it was dropped and made again.
+IDENTITY = "SELECT toString(uuid) FROM system.tables WHERE database = currentDatabase() AND name = 'edits'"
 
 log = structlog.get_logger()
 
@@ -58,6 +64,11 @@ class Figures:
     def on_wait(self, reason: str) -> None:
         """Something takes long."""
         self._state, self._last_error = "waiting", reason
+        self.beat()
+
+    def on_lost(self, reason: str) -> None:
+        """It cannot go on; the next start will end in the same way."""
+        self._state, self._last_error = "messages lost", reason
         self.beat()
 
     def on_message(self, *_: Any) -> None:
@@ -91,11 +102,36 @@ class Figures:
         beat(self._settings.data_dir, self._name, self._state, figures, self._last_error)
 
 
-def make_application(settings: Settings, state_dir: Path, figures: Figures) -> Application:
+class NoTables(Exception):
+    """ClickHouse has no tables yet."""
+
+
+def consumer_group(settings: Settings, wait: Callable[[str], None]) -> str:
+    """The group that shares the work: WORKER_GROUP and the identity of the database's table `edits`.
+
+    How far the broker has been read is worth something only beside what was stored of it. A database that was made
+    anew, after a loss, out of a backup or on another server, gets a new group: its workers read again whatever the
+    broker still has, take the state from what ClickHouse holds, and leave out what is stored. Waits while ClickHouse
+    is away. Raises NoTables, and ClickHouse's other errors.
+    """
+    while True:
+        try:
+            with writer_client(settings) as client:
+                found = client.query(IDENTITY).result_rows
+        except OperationalError as error:
+            wait(f"ClickHouse is away: {error}")
+            time.sleep(1.0)
+            continue
+        if not found:
+            raise NoTables(f"ClickHouse has no table {settings.clickhouse_database}.edits: run `battlefield migrate`.")
+        return f"{settings.worker_group}-{str(found[0][0])[:8]}"
+
+
+def make_application(settings: Settings, group: str, state_dir: Path, figures: Figures) -> Application:
     """Quix's application with the settings that correctness and memory depend on."""
     return Application(
         broker_address=ConnectionConfig.from_librdkafka_dict(kafka_config(settings), ignore_extras=True),
-        consumer_group=settings.worker_group,
+        consumer_group=group,
         auto_offset_reset="earliest",
         commit_interval=settings.worker_commit_interval,
         commit_every=settings.worker_commit_messages,
@@ -121,7 +157,8 @@ def work(settings: Settings, name: str) -> None:
     figures = Figures(settings, name)
     figures.beat()
     create_topics(settings)
-    app = make_application(settings, settings.data_dir / "state" / name, figures)
+    group = consumer_group(settings, figures.on_wait)
+    app = make_application(settings, group, settings.data_dir / "state" / name, figures)
 
     def client() -> Any:
         return writer_client(settings)
@@ -136,15 +173,25 @@ def work(settings: Settings, name: str) -> None:
         seeder.settle(committed=False)
         figures.on_refused(reason)
 
-    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, settings.window_grace)
+    places = Places(settings, group)
+    if settings.worker_changelog and places.unknown(EDITS_TOPIC):
+        # A first start, or a broker that has lost everything: its changelogs then cannot say whether the state on this
+        # disk is current. It comes from them, or from ClickHouse, in any case.
+        app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
+    continuity = Continuity(places.committed, skip_lost=settings.worker_skip_lost)
+    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, continuity, settings.window_grace)
     try:
         app.run()
     except (ClickHouseError, KafkaException):
         raise
-    except Exception:
-        if not settings.worker_changelog:
-            # it may be the state on the disk that cannot be used: the next start seeds itself anew from ClickHouse
-            app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
+    except MessagesLost as error:
+        figures.on_lost(str(error))
+        raise
+    except Exception as error:
+        # It may be the state on the disk that cannot be used. The next start makes it anew: out of the changelog, which
+        # may be another one than this state came from, or from ClickHouse.
+        if not settings.worker_changelog or isinstance(error, InvalidStoreChangelogOffset):
+            app.clear_state()  # type: ignore[no-untyped-call]
         raise
 
 
@@ -159,6 +206,8 @@ def command(name: str) -> None:
     do_without_pandas()
     try:
         work(settings, name)
+    except (MessagesLost, NoTables) as error:
+        raise click.ClickException(str(error)) from error
     except ClickHouseError as error:
         raise click.ClickException(
             f"ClickHouse at {settings.clickhouse_host}:{settings.clickhouse_port} failed: {error}\n"

@@ -5,6 +5,7 @@
     wiki.ledger       -> read -------------------- -> sink -> ledger
 
 A message that cannot be read or processed becomes a dead letter by itself; the others pass, and the worker goes on.
+Where messages are missing on the broker it ends (continuity.py).
 """
 
 import time
@@ -33,6 +34,7 @@ from services.common.change import (
     shard_of,
     source_of,
 )
+from services.worker.continuity import Continuity
 from services.worker.engage import Rows, engage, no_rows
 from services.worker.rows import dead_letter_row, ledger_row
 from services.worker.seed import Seeder
@@ -44,19 +46,23 @@ _decode_change = msgspec.json.Decoder(Change).decode
 _decode_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def build(app: Application, sink: BaseSink, seeder: Seeder, grace: int) -> None:
+def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continuity, grace: int) -> None:
     """Declare the dataflow on `app`."""
     # as bytes: a deserializer of Quix's that fails ends the worker
     topic = {"key_deserializer": "bytes", "value_deserializer": "bytes"}
 
+    def nothing_lost(_: Any) -> None:
+        context = message_context()
+        continuity.follow(context.topic, context.partition, context.offset)
+
     edits = app.dataframe(app.topic(EDITS_TOPIC, **topic))  # type: ignore[arg-type] # literals of a union
-    edits.apply(fight(seeder, grace), stateful=True, metadata=True).sink(sink)
+    edits.update(nothing_lost).apply(fight(seeder, grace), stateful=True, metadata=True).sink(sink)
 
     letters = app.dataframe(app.topic(DEAD_LETTERS_TOPIC, **topic))  # type: ignore[arg-type]
-    letters.apply(read_dead_letter).sink(sink)
+    letters.update(nothing_lost).apply(read_dead_letter).sink(sink)
 
     pages = app.dataframe(app.topic(LEDGER_TOPIC, **topic))  # type: ignore[arg-type]
-    pages.apply(read_ledger_page).sink(sink)
+    pages.update(nothing_lost).apply(read_ledger_page).sink(sink)
 
 
 def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[Any, Any]], Rows]:
