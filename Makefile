@@ -45,6 +45,16 @@ endif
 status: .env ## Tell how each container is, and how far behind. ARGS=--json for programs
 	@sh scripts/compose_status.sh $(ARGS)
 
+.PHONY: backup
+backup: .env ## Save what ClickHouse holds into a new folder TO=backups/NAME, while all goes on running
+	@[ -n '$(TO)' ] || { echo "Where to? make backup TO=backups/$$(date -u +%Y-%m-%d)" >&2; exit 1; }
+	@sh scripts/compose_backup.sh backup '$(TO)'
+
+.PHONY: restore
+restore: .env ## Write the backup FROM=backups/NAME into an empty ClickHouse: after its volume was lost, or elsewhere
+	@[ -n '$(FROM)' ] || { echo "From where? make restore FROM=backups/NAME" >&2; exit 1; }
+	@sh scripts/compose_backup.sh restore '$(FROM)'
+
 .PHONY: down
 down: ## Stop the containers; what they stored stays
 	docker compose --profile '*' down

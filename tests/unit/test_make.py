@@ -52,3 +52,13 @@ def test_no_python_at_all() -> None:
     result = find_python("no-such-python")
     assert result.returncode == 1
     assert "none found" in result.stderr
+
+
+@pytest.mark.parametrize(("target", "words"), [("backup", "Where to? make backup TO="), ("restore", "From where? ")])
+def test_a_backup_needs_a_folder(target: str, words: str, tmp_path: Path) -> None:
+    for name in ("Makefile", "scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".env").touch()
+    result = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert words in result.stderr
