@@ -4,10 +4,11 @@
 
 Builds the image, starts the stack under a project name and on ports of its own with a war game of ten minutes' past,
 and looks: is everything healthy, hardened, published on 127.0.0.1 alone, does the board show the edits in a browser?
-Then it kills the process in each container, waits until all are well again, lets the stream come to rest, and holds
-what is stored against what was read. Whatever is found wrong ends it with status 1; in the end nothing is left but
-images. Where the images of Redpanda and ClickHouse are missing it builds the stand-ins of tests/standins, and says so.
-Where no Docker engine answers it says that nothing was checked and ends with status 0.
+Then it kills the process in each container and waits until all are well again, takes ClickHouse's volume away and
+restores a backup, takes Redpanda's away, lets the stream come to rest, and holds what is stored against what was
+read. Whatever is found wrong ends it with status 1; in the end nothing is left but images. Where the images of
+Redpanda and ClickHouse are missing it builds the stand-ins of tests/standins, and says so. Where no Docker engine
+answers it says that nothing was checked and ends with status 0.
 """
 
 import json
@@ -99,7 +100,7 @@ class Stack:
     board: int = field(default_factory=free_port)
     clickhouse: int = field(default_factory=free_port)
     passwords: dict[str, str] = field(default_factory=lambda: {name: secrets.token_urlsafe(24) for name in ACCOUNTS})
-    began: datetime = field(default_factory=lambda: datetime.now(UTC) - HISTORY)
+    plays: str = field(default_factory=lambda: f"--start {datetime.now(UTC) - HISTORY:%Y-%m-%dT%H:%M:%SZ}")
 
     def environment(self) -> dict[str, str]:
         """For compose: these, and nothing of the caller's own stack."""
@@ -111,7 +112,7 @@ class Stack:
             "DASHBOARD_PORT": str(self.board),
             "STACK_CLICKHOUSE_PORT": str(self.clickhouse),
             **{f"STACK_{name.upper()}_PASSWORD": password for name, password in self.passwords.items()},
-            "STACK_SIMULATE_ARGS": f"--start {self.began:%Y-%m-%dT%H:%M:%SZ}",
+            "STACK_SIMULATE_ARGS": self.plays,
             "EVENTSTREAMS_URL": "http://simulator:8080/v2/stream/recentchange",
             "EVENTSTREAMS_SINCE": "1h",
         }
@@ -119,6 +120,20 @@ class Stack:
     def compose(self, *arguments: str, check: bool = True) -> str:
         """A compose command over it."""
         return docker("compose", *arguments, check=check, cwd=PROJECT_ROOT, env=self.environment())
+
+    def run(self, script: str, *arguments: str) -> str:
+        """The output of a script of ours that calls compose. Raises Wrong with what it said."""
+        done = subprocess.run(
+            ["sh", script, *arguments],
+            capture_output=True, text=True, check=False, cwd=PROJECT_ROOT, env=self.environment(),
+        )  # fmt: skip
+        require(done.returncode == 0, f"{script} {' '.join(arguments)}:\n{(done.stdout + done.stderr)[-3000:]}")
+        return done.stdout.strip()
+
+    def lose(self, service: str) -> None:
+        """A server's volume is gone, and the workers' own, which are worth nothing without it."""
+        self.compose("rm", "--stop", "--force", "--volumes", service, "worker")
+        docker("volume", "rm", f"{self.name}_{service}")
 
     def containers(self) -> dict[str, str]:
         """Service -> container, of those that run."""
@@ -313,10 +328,38 @@ def kill_each(stack: Stack) -> None:
         say(f"killed {', '.join(services)}: healthy again after {time.monotonic() - began:.0f} s")
 
 
+def back_up(stack: Stack, folder: Path) -> None:
+    """`make backup`, while all runs."""
+    text = stack.run("scripts/compose_backup.sh", "backup", str(folder))
+    say(f"backed up: {text.splitlines()[-1].partition(': ')[2]}")
+
+
+def lose_clickhouse(stack: Stack, folder: Path) -> None:
+    """Its volume is gone. `make restore`, `make up`: the backup comes back, and from the broker what came after it."""
+    began, before = time.monotonic(), stack.stored()
+    stack.lose("clickhouse")
+    stack.run("scripts/compose_backup.sh", "restore", str(folder))
+    restored = stack.stored()
+    require(0 < restored < before, f"of {before:,} edits {restored:,} are restored: that shows nothing")
+    stack.compose("up", "--no-build", "--wait", "--wait-timeout", f"{PATIENCE:.0f}")
+    wait_for(lambda: stack.stored() >= before, "what the backup had not is not read again")
+    took = time.monotonic() - began
+    say(f"lost ClickHouse's volume: {before:,} edits are back after {took:.0f} s, {restored:,} from the backup")
+
+
+def lose_redpanda(stack: Stack) -> None:
+    """Its volume is gone. `make up`: the producer goes on from what ClickHouse holds."""
+    began, before = time.monotonic(), stack.stored()
+    stack.lose("redpanda")
+    stack.compose("up", "--no-build", "--wait", "--wait-timeout", f"{PATIENCE:.0f}")
+    wait_for(lambda: stack.stored() > before, "nothing is stored any more without the old log")
+    say(f"lost Redpanda's volume: storing again after {time.monotonic() - began:.0f} s")
+
+
 def settle_and_audit(stack: Stack) -> None:
     """The stream ends; what was read must be stored, and what is stored must agree with SQL."""
     before = stack.stored()
-    wait_for(lambda: stack.stored() > max(before, 0), "nothing is stored any more after the kills")
+    wait_for(lambda: stack.stored() > max(before, 0), "nothing is stored any more in the end")
     stack.compose("stop", "producer")
 
     def accounted() -> bool:
@@ -347,9 +390,10 @@ def check_logs(stack: Stack) -> None:
 
 
 def integration_tests() -> None:
-    """The tests of producer and worker over containers that testcontainers starts."""
+    """The tests of the parts that a broker and ClickHouse matter to, over containers that testcontainers starts."""
     began = time.monotonic()
-    tests = ["tests/integration/test_producer.py", "tests/integration/test_worker.py"]
+    names = ("producer", "worker", "backup", "durable_broker")
+    tests = [f"tests/integration/test_{name}.py" for name in names]
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", *tests],
@@ -362,14 +406,14 @@ def integration_tests() -> None:
         output.seek(0)
         text = output.read()
     require(done.returncode == 0, f"tests with TEST_BACKEND=docker:\n{text[-6000:]}")
-    say(f"producer and worker tests over containers: {text.splitlines()[-1].strip('= ')}")
+    say(f"tests of {', '.join(names)} over containers: {text.splitlines()[-1].strip('= ')}")
     say(f"  in {time.monotonic() - began:.0f} s")
 
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the stack running at the end.")
 @click.option("--build-only", is_flag=True, help="Build the images and end.")
-@click.option("--tests/--no-tests", default=False, help="Run the producer's and worker's tests over containers, too.")
+@click.option("--tests/--no-tests", default=False, help="Run the integration tests over containers, too: minutes.")
 def command(keep: bool, build_only: bool, tests: bool) -> None:
     """Check the stack of compose.yaml on this machine's Docker engine."""
     if shutil.which("docker") is None or not docker("version", "-f", "{{.Server.Version}}", check=False):
@@ -382,14 +426,18 @@ def command(keep: bool, build_only: bool, tests: bool) -> None:
             return
         say(f"{standing_in}." if standing_in else "With the real images of Redpanda and ClickHouse.")
         check_image()
-        with running(keep) as stack:
+        with running(keep) as stack, tempfile.TemporaryDirectory(prefix="battlefield-check-") as folder:
             start(stack)
             check_hardening(stack)
             check_ports(stack)
             wait_for(lambda: stack.stored() > 1000, "nothing is stored")
             check_page(stack)
             check_memory(stack)
+            backup = Path(folder) / "backup"
+            back_up(stack, backup)
             kill_each(stack)
+            lose_clickhouse(stack, backup)
+            lose_redpanda(stack)
             settle_and_audit(stack)
             check_logs(stack)
         if tests:

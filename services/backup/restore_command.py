@@ -18,6 +18,7 @@ from services.backup.archive import BadBackup, Manifest, TableFile, check, read_
 from services.backup.progress import Progress, shown
 from services.backup.tables import ROLL_UP, SAVED, columns_of, migration_of, rows_of
 from services.common.clickhouse import writer_client
+from services.common.kafka import KEEP_MS
 from services.common.settings import Settings, running_settings
 
 LONGEST_INSERT = 600  # seconds
@@ -75,7 +76,13 @@ def restore(
     ):
         columns = ", ".join(column for column in columns_of(client, name) if column != "stored")
         client.command(statement.format(columns=columns), {"since": since})
-    return [note for table in manifest.tables if (note := _compare(client, settings, table, manifest))]
+    notes = [note for table in manifest.tables if (note := _compare(client, settings, table, manifest))]
+    if datetime.now(UTC) - manifest.made > timedelta(milliseconds=KEEP_MS):
+        notes.append(
+            "The backup is older than what the broker keeps. Empty the broker before producer and workers start, so "
+            'that the producer reads on from the backup: docs/operations.md, "A volume is lost".'
+        )
+    return notes
 
 
 def check_files(folder: Path, manifest: Manifest, progress: Progress) -> None:
@@ -103,8 +110,8 @@ def _check_target(client: Client, manifest: Manifest, *, again: bool) -> None:
     if filled and not again:
         found = ", ".join(f"{name} {rows:,}" for name, rows in filled.items())
         raise BadBackup(
-            f"The database is not empty ({found} rows). Stop producer and workers, then `DROP DATABASE "
-            f"{client.database}` and `battlefield migrate` make room; or give --again after a restore that broke off."
+            f"The database {client.database} is not empty ({found} rows). Stop producer and workers, empty it (docs/"
+            "operations.md), run `battlefield migrate`; or give --again after a restore that broke off."
         )
 
 

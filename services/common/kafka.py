@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from services.common.change import DEAD_LETTERS_TOPIC, EDITS_TOPIC, LEDGER_TOPIC, POSITIONS_TOPIC
 from services.common.settings import Settings
 
-DAY_MS = 86_400_000
+KEEP_MS = 7 * 86_400_000  # how long the broker keeps messages
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def wanted_topics(settings: Settings) -> list[NewTopic]:
     def topic(name: str, partitions: int, **config: str) -> NewTopic:
         return NewTopic(name, num_partitions=partitions, replication_factor=replication, config=config)
 
-    keep = {"retention.ms": str(7 * DAY_MS), "retention.bytes": "-1", "cleanup.policy": "delete"}
+    keep = {"retention.ms": str(KEEP_MS), "retention.bytes": "-1", "cleanup.policy": "delete"}
     return [
         topic(EDITS_TOPIC, settings.kafka_partitions, **keep),
         topic(DEAD_LETTERS_TOPIC, 1, **keep),

@@ -7,15 +7,26 @@ it out of reach, for a shard leaves out whatever is older than its newest. So th
 was, and says how the gap is filled.
 """
 
+import time
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from services.common.kafka import kafka_config
 from services.common.settings import Settings
 
 TIMEOUT = 30.0  # seconds for the broker to tell an offset
+
+# A broker that has just started is looking for who keeps the groups' offsets, or has just got that task.
+PASSING_CODES = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._WAIT_COORD,
+    }
+)
 
 log = structlog.get_logger()
 
@@ -78,8 +89,15 @@ class Places:
 
     def _ask(self, topic: str, partitions: list[int]) -> list[int | None]:
         wanted = [TopicPartition(topic, partition) for partition in partitions]
-        found = self._connected().committed(wanted, timeout=TIMEOUT)
-        return [place.offset if place.offset >= 0 else None for place in found]
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                found = self._connected().committed(wanted, timeout=TIMEOUT)
+                return [place.offset if place.offset >= 0 else None for place in found]
+            except KafkaException as error:
+                if error.args[0].code() not in PASSING_CODES or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def _connected(self) -> Consumer:
         if self._consumer is None:

@@ -172,9 +172,11 @@ def test_three_workers_share_while_they_join_leave_and_die(stack: Stack) -> None
 def test_what_compaction_leaves_of_positions_and_state_is_enough(stack: Stack) -> None:
     set_config(stack, ResourceType.BROKER, "0", {"log.cleaner.backoff.ms": "200"})
     set_config(stack, ResourceType.TOPIC, POSITIONS_TOPIC, EAGER)
-    for number in range(400):
-        position = encode(Position(TOPIC, number % 2, number, number))
-        stack.send(POSITIONS_TOPIC, [(f"{TOPIC}/{number % 2}".encode(), position)])
+    positions = [Position(TOPIC, number % 2, number, number) for number in range(400)]
+    for first in range(0, 400, 80):  # a segment each: the newest one is never cleaned
+        part = [(f"{TOPIC}/{p.source_partition}".encode(), encode(p)) for p in positions[first : first + 80]]
+        stack.send(POSITIONS_TOPIC, part)
+        time.sleep(0.2)
 
     worker = stack.start("work", worker_commit_messages=5)
     stack.send(EDITS_TOPIC, messages(changes(0, 500), size=5))
