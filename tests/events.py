@@ -75,3 +75,33 @@ def change(offset: int = 0, **changed: Any) -> Change:
     } | changed
     fields.setdefault("actor", actor_of(fields["user"], bot))
     return Change(**fields)
+
+
+def revision(number: int = 0, **changed: Any) -> dict[str, Any]:
+    """The revision-create event of the same edit as `event(number)`; `changed` as there."""
+    made: dict[str, Any] = {
+        "$schema": "/mediawiki/revision/create/2.0.0",
+        "meta": {
+            "id": str(uuid5(NAMESPACE_URL, f"revision {number}")),
+            "domain": "en.wikipedia.org",
+            "dt": "2026-09-21T14:13:22.600Z",
+            "stream": "mediawiki.revision-create",
+            "topic": TOPIC.replace("recentchange", "revision-create"),
+            "partition": 0,
+            "offset": number,
+        },
+        "database": "enwiki",
+        "page_id": 7,
+        "page_title": "Battle_of_Nowhere",
+        "page_namespace": 0,
+        "rev_id": 5_000_000 + number,
+        "rev_timestamp": "2026-09-21T14:13:20Z",
+        "rev_sha1": "mr0szy90m5qbn6tek7ch3nebaild3tm",
+        "performer": {"user_text": "Ada Example", "user_is_bot": False},
+        "page_is_redirect": False,
+        "dt": "2026-09-21T14:13:20Z",
+        "rev_parent_id": 5_000_000 + number - 1,
+        "rev_is_revert": False,
+    }
+    made["meta"] |= changed.pop("meta", {})
+    return {k: v for k, v in (made | changed).items() if v is not ...}

@@ -14,7 +14,7 @@ SELECT
     reverted_rev_id,
     seconds_to_revert,
     method,
-    'summary' AS evidence,
+    evidence,
     target,
     self_revert,
     exempt,
@@ -23,7 +23,7 @@ SELECT
     shard,
     source,
     sequence,
-    1 AS version
+    if(evidence = 'declared', 2, 1) AS version
 FROM resolved_reverts
 ORDER BY sequence DESC -- a page may have forgotten the first of two changes of one revision: the row is the later one's
 LIMIT 1 BY toStartOfHour(timestamp), wiki, title, rev_id, source

@@ -19,7 +19,6 @@ class Definition(NamedTuple):
     table: Table
     time: str  # the column that a span is of
     key: dict[str, str]  # name -> expression
-    condition: str = "1"  # which stored rows the definition is for
     carried: tuple[str, ...] = ()  # columns that are written by a rebuild, and not compared
     end: str = ""  # the column of a row's end, where it may lie behind that of its begin, `time`; both are in the span
 
@@ -38,7 +37,7 @@ class Definition(NamedTuple):
         """The condition for the stored rows of a span."""
         return (
             f"{self.time} >= {{since:DateTime('UTC')}} AND {self.end or self.time} < {{until:DateTime('UTC')}}"
-            f" AND {{source:String}} IN ('', source) AND {self.condition}"
+            " AND {source:String} IN ('', source)"
         )
 
 
@@ -59,8 +58,6 @@ REVERTS_DEFINED = Definition(
     "timestamp",
     # `reverts` is sorted by the hour; the second is a figure of the row
     {"hour": "toStartOfHour(timestamp)"} | _columns("wiki", "title", "rev_id", "source"),
-    # what Wikimedia declared cannot be recomputed from summaries
-    condition="evidence = 'summary'",
 )
 # These two are made of reverts, which are few: a span is taken in one piece. What crossed a cut could not be compared.
 BATTLES_DEFINED = Definition(BATTLES, "opened", _columns("wiki", "title", "battle_id"), end="updated")

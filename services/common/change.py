@@ -43,6 +43,11 @@ Natural63: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # msgspec takes
 WikiName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
 
 
+# How Wikimedia says that a revision reverts others (schema mediawiki/revision/create: rev_revert_method).
+DeclaredMethod: TypeAlias = Literal["", "undo", "rollback", "manual"]
+MOST_DECLARED = 128  # reverted revisions that a change carries, the newest; a page remembers no more
+
+
 class Origin(NamedTuple):
     """Where a change stands in the source's own log."""
 
@@ -76,6 +81,9 @@ class Change(msgspec.Struct, omit_defaults=True, gc=False):
     log_type: str = ""
     log_action: str = ""
     log_params: str = ""  # JSON as it came
+    # what Wikimedia declares of the revision in its second stream, joined by the producer; "": no revert that it knows
+    declared_method: DeclaredMethod = ""
+    declared_rev_ids: Annotated[list[Natural63], Meta(max_length=MOST_DECLARED)] = []  # reverted, the oldest first
 
 
 class DeadLetter(msgspec.Struct, omit_defaults=True):

@@ -44,6 +44,18 @@ class Settings(BaseSettings):
         description="Seconds without one byte after which a connection counts as dead. Wikimedia sends no heartbeat, "
         "but never pauses this long.",
     )
+    eventstreams_declared: Literal["auto", "off"] = Field(
+        "auto",
+        description="Also read `mediawiki.revision-create`, where Wikimedia itself declares reverts: `auto` does where "
+        "the server has that stream, `off` never.",
+    )
+    eventstreams_declared_wait: float = Field(
+        2.0,
+        gt=0,
+        le=30,
+        description="Seconds that a change waits at most for what the second stream says of it; then it is taken as "
+        "its summary tells.",
+    )
 
     # Broker
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="The Kafka-API broker, as host:port.")

@@ -6,7 +6,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -24,14 +24,24 @@ from services.common.logs import set_up_logs
 from services.common.settings import Settings, get_settings
 from services.producer.batches import TICK, Batch, Batches
 from services.producer.broker import Broker, DeliveryFailed
-from services.producer.events import Dropped, read_event
-from services.producer.ledger import Ledger
+from services.producer.declared import Declarations
+from services.producer.events import Declaration, Dropped, read_event
+from services.producer.ledger import Entry, Ledger
 from services.producer.positions import saved_positions
-from services.producer.stream import End, MissingContact, Unreadable, connect_forever, last_event_id
+from services.producer.stream import (
+    End,
+    MissingContact,
+    Unreadable,
+    connect_forever,
+    last_event_id,
+    with_declarations,
+)
 
 YIELD_EVERY = 100  # events; while catching up, data is always there and reading never lets other tasks run by itself
 PUBLISH_EVERY = 1.0  # seconds between ledger, position and heartbeat
 FLUSH_TIMEOUT = 7.0  # seconds at the end; with all else it stays below the 10 s that a container gets
+# How long a change waits for its declaration while the source is away: no longer than it may look stuck.
+STANDSTILL = 30.0  # seconds
 LONGEST_SINCE = timedelta(days=7)  # Wikimedia keeps 7 days for certain
 
 log = structlog.get_logger()
@@ -76,6 +86,12 @@ class Intake:
         self._broker = broker
         self._ledger = ledger
         self._batches = Batches()
+        self._clock = 0.0  # seconds in which events could be read, and of a longer break what is over STANDSTILL
+        self._stood_still = 0.0
+        self._declarations = Declarations(settings.eventstreams_declared_wait, self._clock)
+        wanted = settings.eventstreams_declared == "auto"
+        self._both_url = with_declarations(settings.eventstreams_url) if wanted else ""
+        self._declared = "asked for" if self._both_url else "off"  # on, or why not
         self._dropped: Counter[str] = Counter()
         self._ends: Counter[str] = Counter()
         self._read = self._kept = self._dead_lettered = self._repeated = 0
@@ -90,7 +106,7 @@ class Intake:
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set, then deliver what was read and save the position. Raises DeliveryFailed."""
         since = since_instant(self._settings.eventstreams_since, datetime.now(UTC))
-        stream = connect_forever(self._settings, self._resume_id, since, self._note_end)
+        stream = connect_forever(self._settings, self._url, self._resume_id, since, self._note_end)
         tasks = [
             asyncio.create_task(self._read_all(stream), name="read"),
             asyncio.create_task(self._tick_forever(), name="tick"),
@@ -108,8 +124,12 @@ class Intake:
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
         await self._finish()
 
+    def _url(self) -> str:
+        return self._both_url or self._settings.eventstreams_url
+
     def _resume_id(self) -> str:
-        return last_event_id(self._ledger.read_positions, self._newest_dt_ms, self._stepped_over)
+        positions, newest, stepped_over = self._ledger.read_positions, self._newest_dt_ms, self._stepped_over
+        return last_event_id(positions, newest, stepped_over, declared=bool(self._both_url))
 
     async def _read_all(self, stream: AsyncIterator[MessageEvent | Unreadable]) -> None:
         async for event in stream:
@@ -122,6 +142,7 @@ class Intake:
             limit = self._settings.kafka_buffer_changes
             while self._ledger.unacknowledged >= limit or self._broker.queued >= limit:
                 self._state = "waiting"
+                self._gather(self._declarations.release())
                 await asyncio.sleep(TICK / 10)
                 self._acknowledge()
 
@@ -143,8 +164,15 @@ class Intake:
             case Change() as change:
                 self._kept += 1
                 entry = self._ledger.enter(origin, reading.dt_ms, "kept")  # type: ignore[arg-type] # a change has one
-                for batch in self._batches.add(change, entry):
-                    self._send(batch)
+                if self._both_url:
+                    self._gather(self._declarations.edit(change, entry, reading.dt_ms, self._clock))
+                else:
+                    self._gather([(change, entry)])
+            case Declaration() as declaration:
+                self._declared = "on"
+                self._dropped[declaration.reason] += 1
+                entry = self._ledger.enter(origin, reading.dt_ms, declaration.reason)  # type: ignore[arg-type] # likewise
+                self._gather(self._declarations.declaration(declaration, entry, reading.dt_ms, self._clock))
             case Dropped(reason):
                 self._dropped[reason] += 1
                 if origin is not None:
@@ -153,6 +181,11 @@ class Intake:
                 self._refuse(letter, origin, reading.dt_ms)
         self._last_origin = origin or self._last_origin
 
+    def _gather(self, leaving: Iterable[tuple[Change, Entry]]) -> None:
+        for change, entry in leaving:
+            for batch in self._batches.add(change, entry):
+                self._send(batch)
+
     def _refuse(self, letter: DeadLetter, origin: Origin | None, dt_ms: int) -> None:
         self._dead_lettered += 1
         self._last_error = f"{letter.reason}: {letter.error}"
@@ -160,7 +193,14 @@ class Intake:
         self._broker.send_dead_letter(letter, entries)
 
     def _step_over(self, place: Unreadable) -> None:
-        """Account for an unreadable event, so that the next connection begins behind it."""
+        """Account for an unreadable event, so that the next connection begins behind it.
+
+        With two streams nobody can tell in which it stands. So the second one is given up; if it was in that one, it
+        does not come again.
+        """
+        if self._both_url:
+            self._read_alone(f"{place.reason}: a line that cannot be read")
+            return
         last = self._last_origin
         origin = Origin(last.topic, last.partition, last.offset + 1) if last else None
         if origin is not None and self._ledger.is_repeated(origin):
@@ -187,7 +227,14 @@ class Intake:
             self._last_error = f"{letter.reason}: {letter.error}"
 
     async def _tick_forever(self) -> None:
+        before = time.monotonic()
         while True:
+            now = time.monotonic()
+            self._stood_still = 0.0 if self._state == "running" else self._stood_still + now - before
+            if self._stood_still == 0.0 or self._stood_still > STANDSTILL:
+                self._clock += now - before
+            before = now
+            self._gather(self._declarations.tick(self._clock))
             for batch in self._batches.tick():
                 self._send(batch)
             self._acknowledge()
@@ -217,6 +264,7 @@ class Intake:
     async def _finish(self) -> None:
         """Deliver what was read. What the broker does not take in time is read again at the next start."""
         self._state = "stopping"
+        self._gather(self._declarations.release())
         for batch in self._batches.close_all():
             self._send(batch)
         deadline = time.monotonic() + FLUSH_TIMEOUT
@@ -231,10 +279,21 @@ class Intake:
         self._beat()
         log.info("stopped", read=self._read, undelivered=self._ledger.unacknowledged)
 
-    def _note_end(self, end: End) -> None:
+    def _note_end(self, end: End) -> bool:
+        """Count the end; True where the next attempt is to be made at once, without the second stream."""
         self._state = "waiting"
         self._ends[end.reason] += 1
         self._last_error = f"{end.reason}: {end.detail}"
+        if end.reason != "status" or not self._both_url:
+            return False
+        self._read_alone(end.detail)
+        return True
+
+    def _read_alone(self, why: str) -> None:
+        """Go on without the second stream: it is an extra, and must never keep the changes from coming."""
+        self._gather(self._declarations.release())
+        log.warning("reverts are read from summaries alone", url=self._both_url, reason=why)
+        self._both_url, self._declared = "", f"off: {why}"
 
     def _beat(self) -> None:
         newest = self._newest_dt_ms
@@ -245,6 +304,9 @@ class Intake:
             "dead_lettered": self._dead_lettered,
             "repeated": self._repeated,
             "unacknowledged": self._ledger.unacknowledged,
+            "declared": self._declared,
+            "declared_joined": self._declarations.joined,
+            "declared_unmatched": self._declarations.unmatched,
             "connections_ended": dict(self._ends),
             "rate": round(self._rate, 1),
             "lag_s": round(time.time() - newest / 1000, 1) if newest else None,

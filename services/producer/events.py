@@ -1,20 +1,23 @@
-"""From the bytes of one server-sent event to a change, a drop or a dead letter. Pure.
+"""From the bytes of one server-sent event to a change, a declaration, a drop or a dead letter. Pure.
 
-The shape is Wikimedia's schema `mediawiki/recentchange` 1.0.1: it requires almost nothing, so what we need is
-required here, and what may be missing on the wire has a default.
+The shapes are Wikimedia's schemas `mediawiki/recentchange` 1.0.1 and, of the optional second stream,
+`mediawiki/revision/create` 2.0.0. They require almost nothing, so what we need is required here, and what may be
+missing on the wire has a default.
 """
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta as Bounds
 
 from services.common.change import (
+    MOST_DECLARED,
     Change,
     DeadLetter,
+    DeclaredMethod,
     Int32,
     Natural63,
     Origin,
@@ -31,6 +34,9 @@ EARLIEST = 979_516_800  # 2001-01-15, Wikipedia's first day
 # watermark there and make everything that follows late.
 AHEAD_LIMIT = 600  # seconds
 
+REVISION_CREATE = "mediawiki.revision-create"  # how the second source's topics end
+REVISION_CREATE_BEGINS = '{"$schema":"/mediawiki/revision/create/'  # how Wikimedia writes its events
+
 KEPT_TYPES = frozenset({"edit", "new", "log"})
 
 
@@ -40,7 +46,22 @@ class Dropped(NamedTuple):
     reason: str  # canary, categorize, external, other_type
 
 
-Outcome: TypeAlias = Change | Dropped | DeadLetter
+class Declaration(NamedTuple):
+    """What Wikimedia says of one revision. Without a method it knows no revert in it, which does not mean that there
+    is none: MediaWiki looks for a manual revert among the page's last 15 revisions only."""
+
+    wiki: str
+    rev_id: int
+    method: DeclaredMethod
+    rev_ids: list[int]  # the reverted revisions, the oldest first, MOST_DECLARED at most
+
+    @property
+    def reason(self) -> str:
+        """What the ledger counts it under; it is no change, so it is not kept by itself."""
+        return "declared_revert" if self.method else "no_revert"
+
+
+Outcome: TypeAlias = Change | Declaration | Dropped | DeadLetter
 
 
 class WireMeta(msgspec.Struct, gc=False):
@@ -89,6 +110,23 @@ class WireChange(msgspec.Struct, gc=False):
     log_params: msgspec.Raw = msgspec.Raw(b"")  # an object, an array or a string
 
 
+class WireRevertDetails(msgspec.Struct, gc=False):
+    """`rev_revert_details`: how, and what, a revision reverts."""
+
+    rev_revert_method: Literal["undo", "rollback", "manual"]
+    rev_reverted_revs: list[Natural63]
+
+
+class WireRevisionCreate(msgspec.Struct, gc=False):
+    """One revision-create event as it comes: what MediaWiki says of a revision that it has just saved."""
+
+    meta: WireMeta
+    database: WikiName
+    rev_id: Natural63
+    rev_is_revert: bool = False
+    rev_revert_details: WireRevertDetails | None = None
+
+
 class WireEnvelope(msgspec.Struct, gc=False):
     """The little that decides whether an event is dropped, read where the whole does not fit WireChange."""
 
@@ -106,6 +144,7 @@ class WireEnvelope(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(WireChange).decode
+_decode_revision = msgspec.json.Decoder(WireRevisionCreate).decode
 _decode_envelope = msgspec.json.Decoder(WireEnvelope).decode
 _no_length = WireLength()
 _no_revision = WireRevision()
@@ -124,6 +163,8 @@ def read_event(data: str, received: int, fallback: Callable[[], Origin | None] =
 
     `fallback` tells the origin that the SSE id names; it is asked only for an event that cannot be read itself.
     """
+    if data.startswith(REVISION_CREATE_BEGINS):
+        return _read_revision(data, received, fallback)
     try:
         wire = _decode(data)
     except msgspec.MsgspecError as error:
@@ -145,6 +186,24 @@ def read_event(data: str, received: int, fallback: Callable[[], Origin | None] =
     if len(data) * 4 > MESSAGE_LIMIT and len(data.encode()) > MESSAGE_LIMIT:
         return _refuse(data, received, origin, "too_large", f"more than {MESSAGE_LIMIT} bytes", dt_ms)
     return Reading(_to_change(wire, received), origin, dt_ms)
+
+
+def _read_revision(data: str, received: int, fallback: Callable[[], Origin | None]) -> Reading:
+    try:
+        wire = _decode_revision(data)
+    except msgspec.MsgspecError as error:
+        return _read_faulty(data, received, fallback, error, is_revision=True)
+    except (UnicodeEncodeError, RecursionError) as error:
+        return _refuse(data, received, fallback(), "not_json", str(error))
+    meta, details = wire.meta, wire.rev_revert_details
+    origin = Origin(meta.topic, meta.partition, meta.offset)
+    dt_ms = int(meta.dt.timestamp() * 1000) if meta.dt else 0
+    if meta.domain == "canary":
+        return Reading(Dropped("canary"), origin, dt_ms)
+    if not wire.rev_is_revert or details is None:
+        return Reading(Declaration(wire.database, wire.rev_id, "", []), origin, dt_ms)
+    newest = details.rev_reverted_revs[-MOST_DECLARED:]
+    return Reading(Declaration(wire.database, wire.rev_id, details.rev_revert_method, newest), origin, dt_ms)
 
 
 def _to_change(wire: WireChange, received: int) -> Change:
@@ -184,7 +243,12 @@ def _drop_reason(domain: str, type_: str) -> str:
 
 
 def _read_faulty(
-    data: str, received: int, fallback: Callable[[], Origin | None], error: msgspec.MsgspecError
+    data: str,
+    received: int,
+    fallback: Callable[[], Origin | None],
+    error: msgspec.MsgspecError,
+    *,
+    is_revision: bool = False,
 ) -> Reading:
     """An event that does not fit: still dropped where its kind is dropped, else a dead letter."""
     if not isinstance(error, msgspec.ValidationError):
@@ -194,9 +258,13 @@ def _read_faulty(
     except (msgspec.MsgspecError, RecursionError):
         return _refuse(data, received, fallback(), "schema", str(error))
     meta = envelope.meta
+    if meta.topic.endswith(REVISION_CREATE) and not is_revision:
+        return _read_revision(data, received, fallback)  # as it should be, but for the order of its fields
     has_origin = bool(meta.topic) and 0 <= meta.partition < 2**16 and 0 <= meta.offset < 2**63
     origin = Origin(meta.topic, meta.partition, meta.offset) if has_origin else fallback()
     dt_ms = int(meta.dt.timestamp() * 1000) if meta.dt else 0
+    if meta.domain == "canary":
+        return Reading(Dropped("canary"), origin, dt_ms)
     if envelope.type and (drop := _drop_reason(meta.domain, envelope.type)):
         return Reading(Dropped(drop), origin, dt_ms)
     return _refuse(data, received, origin, "schema", str(error), dt_ms)

@@ -21,6 +21,7 @@ class Entry(msgspec.Struct, gc=False):
     dt_ms: int
     outcome: str
     settled: bool
+    behind: "Entry | None" = None  # settled together with this one
 
 
 class Ledger:
@@ -67,7 +68,7 @@ class Ledger:
     def advance(self) -> None:
         """Take the settled head off the line, into the pages and the positions."""
         line = self._line
-        while line and line[0].settled:
+        while line and (line[0].settled or ((other := line[0].behind) is not None and other.settled)):
             entry = line.popleft()
             topic, partition, offset = entry.origin
             self.positions[topic, partition] = Position(topic, partition, offset, entry.dt_ms)

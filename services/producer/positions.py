@@ -8,13 +8,15 @@ from services.common.migrations import wait_for_clickhouse
 from services.common.settings import Settings
 from services.producer.broker import read_positions
 from services.producer.ledger import PAGE
-from services.producer.stream import is_wikimedia
+from services.producer.stream import is_declared, is_wikimedia
 
 CLICKHOUSE_TIMEOUT = 60.0  # seconds
+STALE = 600_000  # milliseconds that the second stream may be behind the first
 
 # For each source partition the highest offset below which ClickHouse holds everything.
 # By `edits`: each shard's changes are stored in source order, so a shard's newest one vouches for its older ones, and
 # the slowest shard for all; a shard that has none yet vouches for nothing, then it is the oldest offset stored.
+# Its time is where the second stream is taken up, whose events are no rows of their own.
 # By `ledger`: the pages are accounts that no one else can write, so the first one that is not whole is read again.
 SAFE_OFFSETS = """
 WITH
@@ -22,11 +24,12 @@ WITH
     (
         SELECT source_topic, source_partition, min(oldest) - 1 AS before_all,
                if(count() = {shards:UInt8}, min(newest), before_all) AS safe,
-               toInt64(toUnixTimestamp(max(newest_event))) * 1000 AS received_until
+               toInt64(toUnixTimestamp(if(count() = {shards:UInt8}, min(newest_event), min(oldest_event)))) * 1000
+                   AS received_until
         FROM
         (
             SELECT source_topic, source_partition, shard, max(source_offset) AS newest, min(source_offset) AS oldest,
-                   max(timestamp) AS newest_event
+                   max(timestamp) AS newest_event, min(timestamp) AS oldest_event
             FROM edits
             WHERE NOT endsWith(source_topic, '.replayed') -- replayed dead letters: in no order
             GROUP BY source_topic, source_partition, shard
@@ -62,9 +65,16 @@ def saved_positions(settings: Settings) -> list[Position]:
     # topics of a game mean nothing to Wikimedia, which would refuse the whole Last-Event-ID
     live = is_wikimedia(settings.eventstreams_url)
     positions = [p for p in positions if (source_of(p.source_topic) == "live") or not live]
+    positions = without_stale_declarations(positions)
     if positions:
         log.info("resuming", holder=holder, offsets={p.source_topic: p.offset for p in positions})
     return positions
+
+
+def without_stale_declarations(positions: list[Position]) -> list[Position]:
+    """Leave out the second stream's where it was off for a while: what it said meanwhile is of no use any more."""
+    newest = max((p.received_until for p in positions if not is_declared(p.source_topic)), default=0)
+    return [p for p in positions if not is_declared(p.source_topic) or p.received_until > newest - STALE]
 
 
 def stored_positions(settings: Settings) -> list[Position]:

@@ -24,7 +24,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
-from services.common.change import RAW_LIMIT, UNREADABLE, Change, DeadLetter, Origin, replayed_topic
+from services.common.change import RAW_LIMIT, UNREADABLE, Change, Origin, replayed_topic
 from services.common.clickhouse import reader_client, writer_client
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
@@ -32,7 +32,7 @@ from services.common.settings import Settings, running_settings
 from services.producer.batches import Batches
 from services.producer.broker import Broker, DeliveryFailed
 from services.producer.command import BadSince, parse_span
-from services.producer.events import Dropped, read_event
+from services.producer.events import Outcome, read_event
 from services.producer.ledger import Entry
 
 CHUNK = 500  # letters at once: 32 MiB of raw bytes at most
@@ -78,7 +78,7 @@ def read_again(letter: Letter) -> Change | str:
     """The change that the letter holds by today's reader, of its replayed topic; else why it is still refused."""
     try:
         if letter.reason in REFUSED_BY_WORKER:
-            outcome: Change | Dropped | DeadLetter = msgspec.json.decode(letter.raw, type=Change)
+            outcome: Outcome = msgspec.json.decode(letter.raw, type=Change)
         else:
             outcome = read_event(letter.raw.decode(), letter.received).outcome
     except UNREADABLE:

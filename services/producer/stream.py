@@ -21,6 +21,7 @@ from services import __version__
 from services.common.change import Origin
 from services.common.retry import backoff, retry_after_seconds
 from services.common.settings import Settings
+from services.producer.events import REVISION_CREATE
 
 LINE_LIMIT = 2**22  # bytes of one line; Wikimedia's largest events are far below 1 MiB
 CONNECT_TIMEOUT = 15.0  # seconds
@@ -29,6 +30,7 @@ LONGEST_DELAY = 60.0  # seconds; Wikimedia keeps a week, so there is no haste, a
 # How far before the newest change seen the other datacenter's topic is taken up by time: what was written there
 # after a swap that happened while we were away. More than the clocks of two datacenters can be apart.
 SWAP_REWIND = 60_000  # milliseconds
+RECENT_CHANGE = "mediawiki.recentchange"
 
 log = structlog.get_logger()
 
@@ -78,13 +80,28 @@ def is_wikimedia(url: str) -> bool:
     return host == "wikimedia.org" or host.endswith(".wikimedia.org")
 
 
-def last_event_id(read_up_to: dict[tuple[str, int], int], newest_dt_ms: int, stepped_over: Origin | None = None) -> str:
-    """The Last-Event-ID that goes on after these offsets; "" where nothing was read.
+def with_declarations(url: str) -> str:
+    """The URL that gives the second stream too, over the same connection; "" where `url` is not that of one stream."""
+    head, _, stream = url.rpartition("/")
+    return f"{head}/{stream},{REVISION_CREATE}" if stream in ("recentchange", RECENT_CHANGE) else ""
+
+
+def last_event_id(
+    read_up_to: dict[tuple[str, int], int],
+    newest_dt_ms: int,
+    stepped_over: Origin | None = None,
+    *,
+    declared: bool = False,
+) -> str:
+    """The Last-Event-ID that goes on after these offsets; "" where nothing was read. `declared`: of both streams.
 
     Each entry repeats the last change read: it is recognised and left out, whereas a server that counted the
     other way round would cost one change. Only what cannot be read must not be repeated: the connection would break
-    at it again. Offset -1 would mean "latest". The other datacenter's topic is taken up by time.
+    at it again. Offset -1 would mean "latest". The other datacenter's topic is taken up by time, and so is the second
+    stream where nothing was read of it: the server sends no topic that is not named.
     """
+    if not declared:
+        read_up_to = {key: offset for key, offset in read_up_to.items() if not is_declared(key[0])}
     if not read_up_to:
         return ""
     entries: list[dict[str, object]] = [
@@ -97,12 +114,19 @@ def last_event_id(read_up_to: dict[tuple[str, int], int], newest_dt_ms: int, ste
     ]
     if newest_dt_ms:
         known = set(read_up_to)
+        if declared:
+            known |= {(topic.replace(RECENT_CHANGE, REVISION_CREATE), partition) for topic, partition in known}
+        known |= {(sibling, partition) for topic, partition in known if (sibling := other_datacenter(topic))}
         entries += [
-            {"topic": sibling, "partition": partition, "timestamp": newest_dt_ms - SWAP_REWIND}
-            for topic, partition in sorted(known)
-            if (sibling := other_datacenter(topic)) and (sibling, partition) not in known
+            {"topic": topic, "partition": partition, "timestamp": newest_dt_ms - SWAP_REWIND}
+            for topic, partition in sorted(known - set(read_up_to))
         ]
     return msgspec.json.encode(entries).decode()
+
+
+def is_declared(topic: str) -> bool:
+    """Is it one of the second stream?"""
+    return topic.endswith(REVISION_CREATE)
 
 
 def other_datacenter(topic: str) -> str:
@@ -115,14 +139,16 @@ def other_datacenter(topic: str) -> str:
 
 async def connect_forever(
     settings: Settings,
+    url: Callable[[], str],
     resume: Callable[[], str],
     since: str,
-    on_end: Callable[[End], None],
+    on_end: Callable[[End], bool],
 ) -> AsyncIterator[MessageEvent | Unreadable]:
     """Events of one connection after another, for as long as it is iterated.
 
-    `resume` gives the Last-Event-ID at each attempt; `since` (ISO 8601) is where the very first one starts
-    while there is none. `on_end` hears of every end. Raises MissingContact before the first attempt.
+    `url` and `resume` give address and Last-Event-ID at each attempt; `since` (ISO 8601) is where the very first one
+    starts while there is none. `on_end` hears of every end; where it returns True the next attempt asks for something
+    else, and is made at once. Raises MissingContact before the first attempt.
     """
     headers = {"User-Agent": user_agent(settings)}
     attempt = 0
@@ -130,7 +156,7 @@ async def connect_forever(
         delivered = False
         end = End("unreachable", "")
         try:
-            async for event in _one_connection(settings, headers, resume(), since):
+            async for event in _one_connection(settings, url(), headers, resume(), since):
                 yield event
                 delivered = True
         except _CleanEnd as ended:
@@ -149,7 +175,8 @@ async def connect_forever(
             end = End("aborted", str(error))
         except (aiohttp.ClientError, OSError) as error:
             end = End("unreachable", str(error))
-        on_end(end)
+        if on_end(end):
+            continue
         attempt = 0 if delivered else attempt + 1
         # a connection that delivered and was cut, as Wikimedia does every 15 minutes, is taken up without delay
         delay = (
@@ -162,7 +189,7 @@ async def connect_forever(
 
 
 async def _one_connection(
-    settings: Settings, headers: dict[str, str], event_id: str, since: str
+    settings: Settings, url: str, headers: dict[str, str], event_id: str, since: str
 ) -> AsyncIterator[MessageEvent]:
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=CONNECT_TIMEOUT, sock_read=settings.eventstreams_read_timeout
@@ -177,7 +204,7 @@ async def _one_connection(
                 raise _CleanEnd(source._event_data != "")
 
         source = EventSource(
-            settings.eventstreams_url,
+            url,
             session=session,
             max_connect_retry=0,
             on_error=end_instead_of_reconnecting,
@@ -186,7 +213,7 @@ async def _one_connection(
             raise_for_status=True,  # an aiohttp error carries status and Retry-After; the library's own has neither
         )
         async with source:
-            log.info("connected", url=settings.eventstreams_url, last_event_id=event_id, since=since)
+            log.info("connected", url=url, last_event_id=event_id, since=since)
             async for event in source:
                 yield event
 

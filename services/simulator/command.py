@@ -60,6 +60,13 @@ def _start(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option(
     "--truth", type=click.Path(path_type=Path, dir_okay=False), help="Write the war game's truth (JSON Lines)."
 )
+@click.option(
+    "--declared",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Serve mediawiki.revision-create too, and leave so many of the war game's reverts without a word in the "
+    "summary: only that stream tells of them.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="0: a free one.")
 @click.option("--speed", default="real", show_default=True, callback=_speed, help="real, max or a factor.")
@@ -122,6 +129,7 @@ def command(
     events: int | None,
     start: int | None,
     truth: Path | None,
+    declared: float | None,
     host: str,
     port: int,
     speed: float | Literal["max", "real"],
@@ -155,13 +163,13 @@ def command(
                 source = Recording(recording)
                 pace = 1.0 if speed == "real" else speed
             else:
-                source = _war_game(seed, rate, events, start, truth, speed == "real", at_end)
+                source = _war_game(seed, rate, events, start, truth, declared or 0.0, speed == "real", at_end)
                 pace = "clock" if speed == "real" else speed
         except (UnreadableRecording, OSError) as error:
             raise click.ClickException(str(error)) from None
         set_up_logs(get_settings(), "simulator")
         try:
-            asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids), faults), host, port))
+            asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids, declared is not None), faults), host, port))
         except UnreadableRecording as error:
             raise click.ClickException(str(error)) from None
         except OSError as error:
@@ -170,7 +178,14 @@ def command(
 
 
 def _war_game(
-    seed: int, rate: float, events: int | None, start: int | None, truth: Path | None, live: bool, at_end: ExitStack
+    seed: int,
+    rate: float,
+    events: int | None,
+    start: int | None,
+    truth: Path | None,
+    silent: float,
+    live: bool,
+    at_end: ExitStack,
 ) -> WarGame:
     """The game; `at_end` completes its truth file. Raises OSError when that cannot be written."""
     now = int(time.time()) * 1000
@@ -179,10 +194,10 @@ def _war_game(
     elif live and not now - HISTORY_LIMIT <= start <= now:
         raise click.UsageError("at speed real the game follows the clock: --start must lie in the last 7 days")
     if truth is None:
-        return WarGame(seed, rate, start, events)
+        return WarGame(seed, rate, start, events, silent=silent)
     file = TruthFile(truth)
     at_end.callback(file.close)
-    game = WarGame(seed, rate, start, events, tell=file.write)
+    game = WarGame(seed, rate, start, events, tell=file.write, silent=silent)
     at_end.callback(game.close)
     return game
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 from random import Random
 from typing import TypeAlias
 
-from services.simulator.recentchange import Moment, canary, categorize, edit, log_entry
+from services.simulator.recentchange import Moment, RevertLine, canary, categorize, edit, log_entry
 from services.simulator.stories import (
     NEUTRAL,
     Cast,
@@ -86,10 +86,12 @@ class Game:
     """A war game at some moment. `play` carries it on; `copy` keeps the moment.
 
     seed: any integer. rate: changes per second of the game's time, on average. start: milliseconds since 1970.
+    silent: share of the reverts whose summary says nothing of it; all else stays the same.
     """
 
-    def __init__(self, seed: int, rate: float, start: int) -> None:
+    def __init__(self, seed: int, rate: float, start: int, silent: float = 0.0) -> None:
         self.ended: list[Story] = []  # stories that came to their end since someone last took them away
+        self._seed, self._silent = seed, silent
         self._draw = Random(f"war game {seed}")
         self._rate = rate * (1 - _STORY_EVENTS)
         self._start = start
@@ -341,13 +343,18 @@ class Game:
         moment = self._moment(lag)
         rev_id = self._next_rev_id(story.wiki)
         if step.action == "revert":
+            form = undoing.form
+            if self._silent:
+                own = Random(f"silent {self._seed} {story.wiki} {rev_id}")  # the game's own draws stay as they are
+                if own.random() < self._silent:
+                    form, comment = "silent", own.choice(("", *wiki.comments))
             story.reverts.append(
-                Revert(rev_id, moment.timestamp, step.user, undoing.hit.user, undoing.hit.rev_id, undoing.form)
+                Revert(rev_id, moment.timestamp, step.user, undoing.hit.user, undoing.hit.rev_id, form)
             )
         last = story.revisions[-1]
         story.revisions.append(Revision(rev_id, step.user, step.side, length))
         self._rc_ids[story.wiki] += 1
-        return edit(
+        line = edit(
             wiki,
             story.page,
             moment,
@@ -361,6 +368,10 @@ class Game:
             length=length,
             old_length=last.length,
         )
+        if step.action == "revert":
+            line = RevertLine(line)
+            line.undone = undoing.undone
+        return line
 
     # Small things
 

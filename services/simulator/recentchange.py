@@ -4,6 +4,7 @@ import html
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -63,6 +64,21 @@ class RecentChange(msgspec.Struct, gc=False):
     server_script_path: str = "/w"
     wiki: str = ""
     parsedcomment: str = ""
+
+
+class Undone(NamedTuple):
+    """What a revert truly undoes, as MediaWiki would declare it."""
+
+    method: Literal["undo", "rollback", "manual"]
+    exact: bool  # the page is again as it was in `original`
+    original: int  # revision that comes back, or that an undo keeps
+    rev_ids: list[int]  # reverted revisions, the oldest first
+
+
+class RevertLine(bytes):
+    """The event of an edit that is a revert, with what only the second stream tells of it."""
+
+    undone: Undone
 
 
 class Moment:

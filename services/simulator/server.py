@@ -1,6 +1,7 @@
 """The HTTP side: serves a log as Wikimedia's EventStreams serves its topics, faults included.
 
-    GET /v2/stream/recentchange   server-sent events; also `/v2/stream/mediawiki.recentchange`
+    GET /v2/stream/recentchange   server-sent events; also `/v2/stream/mediawiki.recentchange`, and with a second
+                                  stream where that is played: `/v2/stream/recentchange,mediawiki.revision-create`
     GET /status                   what is played and how far it has come, as JSON
     GET /healthz                  200 as long as the process answers
 
@@ -13,6 +14,9 @@ What differs: a client without any position begins at the beginning, not "from n
 nobody has read of it yet, so that a replay is complete and a game's opening is seen however long the other parts take
 to start. And positions in earlier games or recordings are passed over, where the real service would answer 404: it
 never forgets a topic, but a simulator that is started again often plays another one.
+
+Both streams tell of one edit right after one another, at every second edit the one first and else the other, since
+Wikimedia promises no order.
 """
 
 import asyncio
@@ -27,6 +31,7 @@ import structlog
 from aiohttp import web
 
 from services.simulator.clock import Clock, Pace
+from services.simulator.declared import declare, is_revision_create, silence
 from services.simulator.events import iso_milliseconds, stamp
 from services.simulator.faults import REPEATED_AT_MOST, ConnectionFaults, FaultCounts, Faults
 from services.simulator.log import Layout, Source
@@ -36,6 +41,8 @@ CONNECTIONS_PER_ADDRESS = 2
 FLUSH_BYTES = 64 * 1024
 # A User-Agent names a contact by a mail address, a web page or a user page. https://meta.wikimedia.org/wiki/User-Agent_policy
 _CONTACT = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|https?://[^\s/]+\.|\bUser:\S")
+_STREAMS = {"recentchange": 0, "mediawiki.recentchange": 0, "mediawiki.revision-create": 1}  # numbers of streams
+_SITES = ("eqiad", "codfw")  # numbered as EQIAD and CODFW of log.py
 _SIMULATED = ("wargame-", "replay-")  # how topics of simulators begin
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -50,12 +57,14 @@ class Play:
     """How a source is played.
 
     cut_after: minutes after which a connection is ended between two events, 0: never. ids: what an SSE id holds for
-    a topic, its next offset or the last event's time + 1 ms (as Wikimedia configures it).
+    a topic, its next offset or the last event's time + 1 ms (as Wikimedia configures it). declared: also serve the
+    second stream, revision-create; of a recording only what it holds of it.
     """
 
     pace: Pace = 1.0
     cut_after: float = 15.0
     ids: Literal["offset", "timestamp"] = "offset"
+    declared: bool = False
 
 
 @dataclass
@@ -94,7 +103,12 @@ class Simulator:
     def __init__(self, source: Source, play: Play, faults: Faults) -> None:
         self._source, self._play, self._faults = source, play, faults
         self._layout = Layout(faults.seed, faults.resend_every, faults.swap_every)
-        self._topics = [f"{source.name}.{site}.mediawiki.recentchange" for site in ("eqiad", "codfw")]
+        # a topic's number is 2 * stream + site
+        self._topics = [
+            f"{source.name}.{site}.{stream}"
+            for stream in ("mediawiki.recentchange", "mediawiki.revision-create")
+            for site in _SITES
+        ]
         self._topic_json = [msgspec.json.encode(topic) for topic in self._topics]
         self._ready = asyncio.Event()
         self._clock = Clock(play.pace)
@@ -105,8 +119,7 @@ class Simulator:
     def application(self) -> web.Application:
         """The routes, for aiohttp to run."""
         app = web.Application()
-        app.router.add_get("/v2/stream/recentchange", self._stream)
-        app.router.add_get("/v2/stream/mediawiki.recentchange", self._stream)
+        app.router.add_get("/v2/stream/{streams}", self._stream)
         app.router.add_get("/status", self._status)
         app.router.add_get("/healthz", self._health)
         return app
@@ -127,7 +140,7 @@ class Simulator:
             {
                 "kind": self._source.kind,
                 "name": self._source.name,
-                "topics": self._topics,
+                "topics": self._topics if self._play.declared else self._topics[:2],
                 "ready": self._ready.is_set(),
                 "events": events,
                 "sent": self._tally.sent,
@@ -145,7 +158,7 @@ class Simulator:
         faults = ConnectionFaults(self._faults, self._attempts, time.monotonic())
         try:
             self._admit(request, address, faults)
-            assignments = self._assignments(request)
+            assignments = self._assignments(request, self._topics_of(request.match_info["streams"]))
         except _Refused as refused:
             headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else None
             log.info("refused a connection", status=refused.status, reason=refused.text)
@@ -171,7 +184,14 @@ class Simulator:
             refusals[code] = refusals.get(code, 0) + 1
             raise _Refused(faults.refusal.status, "Injected refusal.", faults.refusal.retry_after)
 
-    def _assignments(self, request: web.Request) -> list[_Assignment]:
+    def _topics_of(self, names: str) -> list[str]:
+        """The topics of the streams that a URL names, with commas between them."""
+        asked = {_STREAMS.get(name) for name in names.split(",")}
+        if None in asked or (1 in asked and not self._play.declared):
+            raise _Refused(404, f"There is no stream {names!r} here.")
+        return [topic for number, topic in enumerate(self._topics) if number // 2 in asked]
+
+    def _assignments(self, request: web.Request, topics: list[str]) -> list[_Assignment]:
         """Where the client wants to begin, topic by topic."""
         last_event_id = request.headers.get("Last-Event-ID")
         if last_event_id is not None:
@@ -179,19 +199,19 @@ class Simulator:
                 given = msgspec.json.decode(last_event_id, type=list[_Assignment])
             except msgspec.DecodeError as error:
                 raise _Refused(400, f"Last-Event-ID is no JSON array of topic positions: {error}") from None
-            ours = [a for a in given if a.topic in self._topics and a.partition == 0]
+            ours = [a for a in given if a.topic in topics and a.partition == 0]
             foreign = [a.topic for a in given if a not in ours and not a.topic.startswith(_SIMULATED)]
             if foreign:
-                raise _Refused(404, f"Topics {', '.join(foreign)} are not available; there are {self._topics}.")
-            return ours or [_Assignment(topic) for topic in self._topics]
+                raise _Refused(404, f"Topics {', '.join(foreign)} are not available; there are {topics}.")
+            return ours or [_Assignment(topic) for topic in topics]
         since = request.query.get("since")
         if since is None:
-            return [_Assignment(topic) for topic in self._topics]
+            return [_Assignment(topic) for topic in topics]
         try:
             time = int(since) if since.isdecimal() else iso_milliseconds(since)
         except (ValueError, OverflowError):
             raise _Refused(400, "since is neither an ISO 8601 instant nor milliseconds since 1970.") from None
-        return [_Assignment(topic, timestamp=time) for topic in self._topics]
+        return [_Assignment(topic, timestamp=time) for topic in topics]
 
     async def _first_offsets(self, assignments: list[_Assignment]) -> dict[int, int]:
         """For each topic asked for, the first offset to send."""
@@ -201,11 +221,11 @@ class Simulator:
             if assignment.offset is not None and assignment.offset >= 0:
                 first[topic] = assignment.offset
             elif assignment.timestamp is not None and assignment.offset is None:
-                first[topic] = self._layout.offset_at(topic, await self._position_at(assignment.timestamp))
+                first[topic] = self._layout.offset_at(topic % 2, await self._position_at(assignment.timestamp))
             elif assignment.offset is None and (self._source.length is not None or not self._tally.sent):
                 first[topic] = 0
             else:
-                first[topic] = self._layout.offset_at(topic, await self._head())
+                first[topic] = self._layout.offset_at(topic % 2, await self._head())
         return first
 
     async def _head(self) -> int:
@@ -250,25 +270,34 @@ class Simulator:
 
     async def _send(self, connection: "_Connection", first: dict[int, int]) -> None:
         """Send the entries of the topics asked for in the log's order, each when it is due."""
-        starts = [self._layout.position_of(topic, offset) for topic, offset in first.items()]
+        starts = [self._layout.position_of(topic % 2, offset) for topic, offset in first.items()]
         begin = min((start for start in starts if start is not None), default=None)
         if begin is None:
             return
         for batch in self._layout.read(self._source, begin):
             for position, line in batch:
-                topic, offset = self._layout.locate(position)
-                if topic not in first or offset < first[topic]:
-                    continue
-                data, event_time = stamp(line, self._topic_json[topic], offset)
-                delay = self._clock.seconds_until(event_time)
-                if delay > 0:
-                    await connection.flush()
-                    await asyncio.sleep(delay)
-                connection.add(position, topic, offset, event_time, data)
-                if connection.is_full:
-                    await connection.flush()
+                site, offset = self._layout.locate(position)
+                for topic in (site, site + 2) if position % 2 else (site + 2, site):
+                    if topic not in first or offset < first[topic]:
+                        continue
+                    data, event_time = stamp(self._told(line, topic // 2), self._topic_json[topic], offset)
+                    delay = self._clock.seconds_until(event_time)
+                    if delay > 0:
+                        await connection.flush()
+                        await asyncio.sleep(delay)
+                    connection.add(position, topic, offset, event_time, data)
+                    if connection.is_full:
+                        await connection.flush()
             await connection.flush()
             await asyncio.sleep(0)  # a client that reads fast enough never makes us wait: let others have a turn
+
+    def _told(self, line: bytes, stream: int) -> bytes:
+        """What a line is in one of the streams."""
+        if is_revision_create(line):
+            return line if stream else silence(line, declared=False)
+        if not stream:
+            return line
+        return declare(line) if self._source.kind == "war game" else silence(line, declared=True)
 
 
 class _Framing:

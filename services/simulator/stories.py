@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
+from services.simulator.recentchange import Undone
 from services.simulator.world import Page, Wiki
 
 Kind: TypeAlias = Literal["war", "skirmish", "vandalism", "self-revert"]
 Action: TypeAlias = Literal["edit", "revert", "protect", "block"]
-Form: TypeAlias = Literal["undo", "rollback", "tool", "restore", "bare", "patrol bot"]
+Form: TypeAlias = Literal["undo", "rollback", "tool", "restore", "bare", "patrol bot", "silent"]
 Ending: TypeAlias = Literal["protection", "block", "silence"]
 
 NEUTRAL = -1  # neither side's
@@ -63,6 +64,7 @@ class Undoing(NamedTuple):
     hit: Revision
     length: int
     summary: str
+    undone: Undone
 
 
 @dataclass
@@ -187,7 +189,14 @@ def undo(draw: Random, story: Story, wiki: Wiki, step: Step) -> Undoing:
             before -= 1
     restored = page[before]
     length = max(top.length - (hit.length - restored.length), 0) if form == "undo" else restored.length
-    return Undoing(form, hit, length, _summary(draw, story.kind, wiki, form, hit, restored))
+    summary = _summary(draw, story.kind, wiki, form, hit, restored)
+    rev_ids = [revision.rev_id for revision in page[before + 1 : index + 1]]
+    undone = Undone(_METHODS.get(form, "manual"), length == restored.length, restored.rev_id, rev_ids)
+    return Undoing(form, hit, length, summary, undone)
+
+
+# How MediaWiki knows a form; the others save the text of an earlier revision, which it finds by its hash.
+_METHODS: dict[Form, Literal["undo", "rollback"]] = {"undo": "undo", "rollback": "rollback"}
 
 
 def blocked_fighter(story: Story) -> str:

@@ -6,7 +6,8 @@ One object per story, written when the story ends; stories that the game's end c
     wiki, title, namespace
     sides     the two sides' fighters, in order of their first act; one-sided stories list vandals, then patrollers
     reverts   [{rev_id, timestamp, reverter, reverted, reverted_rev_id, form}] in order; form: undo, rollback, tool,
-              restore (names the restored revision, not the reverted editor), bare (names nobody), patrol bot
+              restore (names the restored revision, not the reverted editor), bare (names nobody), patrol bot,
+              silent (says nothing of it: only the second stream knows)
     begin     timestamp of the first revert (seconds since 1970), null if there was none
     opened    timestamp of the third alternating revert of a war, else null
     end       timestamp of the protection or block, or of the last revert

@@ -29,7 +29,8 @@ class WarGame:
     """A game that lasts `events` events, or for ever (None). `tell` receives stories as they end.
 
     The name has the seed, and the start and rate where they are not the usual ones, since other events under the same
-    topic and offset would be taken for ones already seen.
+    topic and offset would be taken for ones already seen. So it has `silent`, the share of reverts whose summary says
+    nothing of it.
     """
 
     kind = "war game"
@@ -42,16 +43,19 @@ class WarGame:
         start: int = FIXED_START,
         events: int | None = None,
         tell: Callable[[list[Story]], None] = lambda _: None,
+        silent: float = 0.0,
     ) -> None:
         self.name = f"wargame-{seed}"
         if start != FIXED_START:
             self.name += f"-{start // 1000}"
         if rate != DEFAULT_RATE:
             self.name += f"-rate{rate:g}".replace(".", "_")
+        if silent:
+            self.name += f"-silent{silent:g}".replace(".", "_")
         self.length = events
         self.begins = start
         self._tell = tell
-        self._game = Game(seed, rate, start)
+        self._game = Game(seed, rate, start, silent)
         self._recent: dict[int, list[bytes]] = {}  # by number of the block
         self._block_times = array("q")  # of each block's first line, milliseconds: 8 bytes per 500 lines
         self._newest = start  # time of the newest line

@@ -12,7 +12,7 @@ from uuid import UUID
 from services.common.change import Change, is_replayed
 from services.worker.battles import count_edit, end, fight, is_battlefield, log_ending, remember_mark
 from services.worker.reverts import Revert, is_known_revert, resolve
-from services.worker.rows import alert_row, battle_row, duplicate_row, edit_row, front_row, revert_row
+from services.worker.rows import NO_CLAIM, alert_row, battle_row, duplicate_row, edit_row, front_row, revert_row
 from services.worker.state import (
     COUNTED,
     EXEMPT,
@@ -79,6 +79,8 @@ def engage(changes: list[Change], shard: int, source: str, memory: WorkingSet) -
         memory.shard.watermark = max(memory.shard.watermark, change.timestamp)
         claim = parse_summary(change.wiki, change.comment) if change.type == "edit" else None
         rows.edits.append(edit_row(change, source, shard, memory.shard.sequence, late, claim))
+        if change.declared_method and claim is None:
+            claim = NO_CLAIM  # a revert all the same, whatever the summary says
         if window is None:
             # its window's ids are gone: whether it came before, accounting.sql asks of `edits`
             rows.duplicates.append(duplicate_row(change))

@@ -1,4 +1,7 @@
-"""Who reverted whom: a summary's claim, resolved against the page's recent revisions. Pure.
+"""Who reverted whom: what Wikimedia declares or a summary claims, resolved against the page's recent revisions. Pure.
+
+Wikimedia names every reverted revision, a summary at most one or its editor. So where a declared one is remembered, its
+editor is the one who was reverted, whatever the summary says; the summary tells where none is.
 
 `clickhouse/queries/recomputed_reverts.sql` is the same definition in SQL; `audit` compares the two.
 """
@@ -29,12 +32,19 @@ class Revert(NamedTuple):
 def resolve(change: Change, claim: Claim, revisions: Sequence[Revision]) -> Revert:
     """Find whom and what `change` reverts; `revisions` are the page's remembered ones, oldest first."""
     known = [r for r in revisions if r.timestamp > change.timestamp - MEMORY]
-    hit, target = _find(change, claim, known)
-    reverted = claim.user or (hit.user if hit else "")
+    if change.declared_rev_ids:
+        hit = _find_declared(change, known)
+        reverted = hit.user if hit else claim.user
+        reverted_rev_id = hit.rev_id if hit else change.declared_rev_ids[-1]
+        target: Target = "named" if claim.user and reverted == claim.user else "revision" if hit else "unknown"
+    else:
+        hit, target = _find(change, claim, known)
+        reverted = claim.user or (hit.user if hit else "")
+        reverted_rev_id = claim.rev_id or (hit.rev_id if hit else 0)
     return Revert(
         reverted=reverted,
         reverted_actor=hit.actor if hit and hit.user == reverted else actor_of(reverted, False) if reverted else "",
-        reverted_rev_id=claim.rev_id or (hit.rev_id if hit else 0),
+        reverted_rev_id=reverted_rev_id,
         seconds_to_revert=max(change.timestamp - hit.timestamp, 0) if hit else None,
         target=target,
         self_revert=reverted != "" and reverted == change.user,
@@ -44,6 +54,12 @@ def resolve(change: Change, claim: Claim, revisions: Sequence[Revision]) -> Reve
 def is_known_revert(change: Change, revisions: Sequence[Revision]) -> bool:
     """Has the page this revision already, as a revert? Now and then one comes as two changes; it counts once."""
     return any(r.rev_id == change.rev_id and r.undoes != NOTHING for r in revisions)
+
+
+def _find_declared(change: Change, known: list[Revision]) -> Revision | None:
+    """The newest remembered revision that was declared as reverted: another's, else the reverter's own."""
+    hits = [r for r in reversed(known) if r.rev_id in change.declared_rev_ids]
+    return next((r for r in hits if r.user != change.user), hits[0] if hits else None)
 
 
 def _find(change: Change, claim: Claim, known: list[Revision]) -> tuple[Revision | None, Target]:

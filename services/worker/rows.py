@@ -58,6 +58,8 @@ EDITS = _table(
     claim_restored_user="String",
     claim_form=_WORD,
     claim_exempt=_WORD,
+    declared_method=_WORD,
+    declared_rev_ids="Array(UInt64)",
     version="UInt64",
 )
 FRONTS = _table(
@@ -190,14 +192,14 @@ ALERTS = _table(
 # an account may never run ahead of the rows it accounts for.
 TABLES = (FRONTS, REVERTS, BATTLES, ALERTS, DUPLICATES, DEAD_LETTERS, EDITS, LEDGER)
 
-_NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no claim" is stored
+NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no claim" is stored
 
 
 def edit_row(
     change: Change, source: str, shard: int, sequence: int, late: bool, claim: Claim | None
 ) -> tuple[Any, ...]:
     """A row of EDITS."""
-    said = claim or _NO_CLAIM
+    said = claim or NO_CLAIM
     return (
         change.meta_id,
         source,
@@ -231,6 +233,8 @@ def edit_row(
         said.restored_user,
         said.form,
         said.exempt,
+        change.declared_method,
+        change.declared_rev_ids,
         # a twin whose window has closed is not recognised any more: it must not take the first one's place
         0 if late else 1,
     )
@@ -269,8 +273,8 @@ def revert_row(change: Change, source: str, shard: int, sequence: int, claim: Cl
         revert.reverted_actor,
         revert.reverted_rev_id,
         revert.seconds_to_revert,
-        claim.method,
-        "summary",
+        change.declared_method or claim.method,
+        "declared" if change.declared_method else "summary",
         revert.target,
         revert.self_revert,
         claim.exempt,
@@ -279,7 +283,7 @@ def revert_row(change: Change, source: str, shard: int, sequence: int, claim: Cl
         shard,
         source,
         sequence,
-        1,
+        2 if change.declared_method else 1,
     )
 
 

@@ -44,7 +44,7 @@ GROUP BY source_topic, source_partition
 REMEMBERED = """
 SELECT meta_id, source_topic, source_partition, source_offset, wiki, server_name, namespace, title, type, user, actor,
        comment, toUnixTimestamp(timestamp), toUnixTimestamp64Milli(received), rev_id, old_rev_id,
-       length_old, length_new, minor, log_type, log_action, log_params
+       length_old, length_new, minor, log_type, log_action, log_params, declared_method, declared_rev_ids
 FROM edits
 WHERE shard = {shard:UInt8} AND source = {source:String} AND NOT late
     AND timestamp >= least(

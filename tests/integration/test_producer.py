@@ -125,7 +125,9 @@ def test_each_kind_of_end_is_told_apart_and_no_event_is_lost(stack: Stack) -> No
         ]
     )
     with script:
-        producer = stack.start("produce", eventstreams_url=script.url, eventstreams_read_timeout=1.0)
+        producer = stack.start(
+            "produce", eventstreams_url=script.url, eventstreams_read_timeout=1.0, eventstreams_declared="off"
+        )
         stack.wait_for(lambda: stack.figures("producer").get("connections_ended", {}).get("refused"))
         assert stack.stop(producer) == 0, "a refused producer waits half a minute, but not with its end"
     told = stack.figures("producer")
@@ -177,6 +179,7 @@ def test_the_position_outlives_sigterm_and_kill_9(stack: Stack) -> None:
         stack.wait_for(lambda: not stack.figures("producer")["unacknowledged"])
         assert stack.stop(producer) == 0
         assert stack.figures("producer")["read"] < events - 1000, "it began anew instead of at its position"
+        assert stack.figures("producer")["declared"].startswith("off: 404"), "this game has no second stream"
 
     newest: dict[tuple[int, str], int] = {}
     accepted: set[tuple[str, int]] = set()
@@ -226,10 +229,10 @@ def test_a_broker_that_is_away_stops_the_reading_and_not_the_producer(stack: Sta
 def test_a_line_that_cannot_be_read_right_behind_the_saved_position_is_stepped_over(stack: Stack) -> None:
     """All that the new process has read then is the change that the resumed stream repeats."""
     with Script([(1000, silent), (1, too_long), (STEP, silent)]) as script:
-        producer = stack.start("produce", eventstreams_url=script.url)
+        producer = stack.start("produce", eventstreams_url=script.url, eventstreams_declared="off")
         stack.wait_for(lambda: stack.figures("producer").get("read") == 1000)
         assert stack.stop(producer) == 0
-        producer = stack.start("produce", eventstreams_url=script.url)
+        producer = stack.start("produce", eventstreams_url=script.url, eventstreams_declared="off")
         stack.wait_for(lambda: stack.is_at_work(producer, "producer") and stack.figures("producer")["read"] == 1 + STEP)
         assert stack.stop(producer) == 0
     assert [first for _, first in script.asked] == [-1, 999, 1001]

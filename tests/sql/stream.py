@@ -1,12 +1,13 @@
 """Random streams of changes through the worker's own fold, and its rows in ClickHouse.
 
-Everything that makes recomputing hard is frequent here: reverts in all forms, of oneself too, changes out of order and
-late, one id at two offsets, repeated offsets, two datacenters, pages of several shards, more changes of a page than it
-remembers.
+Everything that makes recomputing hard is frequent here: reverts in all forms, declared and claimed, of oneself too,
+changes out of order and late, one id at two offsets, repeated offsets, two datacenters, pages of several shards, more
+changes of a page than it remembers.
 """
 
 from collections import defaultdict
 from random import Random
+from typing import Any
 from uuid import UUID
 from zlib import crc32
 
@@ -66,6 +67,7 @@ def random_changes(seed: int, count: int, *, seconds: int) -> list[Change]:
                 length_new=random.choice((None, 0, 1_000, 4_000)) if type_ != "log" else None,
                 log_type=random.choice(("protect", "delete", "move")) if type_ == "log" else "",
                 log_action=random.choice(("protect", "delete")) if type_ == "log" else "",
+                **_declaration(random, revisions, type_),
             )
         )
         if type_ != "log":
@@ -88,6 +90,15 @@ def _summary(random: Random, revisions: list[tuple[int, str]]) -> str:
         ),
         (30, 4, 2, 6, 3, 1, 1),
     )[0]
+
+
+def _declaration(random: Random, revisions: list[tuple[int, str]], type_: str) -> dict[str, Any]:
+    """What Wikimedia declares: of few edits, of those with a summary that claims a revert and of others alike."""
+    if type_ == "log" or random.random() > 0.15:
+        return {}
+    some = random.randrange(4)
+    reverted = [rev_id for rev_id, _ in revisions[-random.choice((3, 20, 200)) :][:some]]
+    return {"declared_method": random.choice(("undo", "rollback", "manual")), "declared_rev_ids": reverted}
 
 
 def _again(random: Random, recent: list[Change], offsets: dict[str, int]) -> Change:
