@@ -42,7 +42,7 @@ WITH
                 )
         )
     ),
-    -- the newest revision that was declared as reverted: another's, else the reverter's own; 0 for none
+    -- the newest revision that was declared as reverted: another's, else the reverter's own (0 for none)
     arrayLastIndex(
         revision -> revision.4 > timestamp - memory AND has(declared_rev_ids, revision.1) AND revision.2 != user,
         revisions) AS place_of_another,

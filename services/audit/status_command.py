@@ -61,6 +61,8 @@ def remarks(now: Status) -> list[str]:
         lines += [
             f"{part.name}: would go on after {origin}, offset {offset}" for origin, offset in part.position.items()
         ]
+        if declared := part.figures.get("declared"):
+            lines.append(f"{part.name}: what Wikimedia declares of reverts: {printable(str(declared)[:300])}")
         behind = {number: messages for number, messages in part.lag.items() if messages}
         if behind:
             lines.append(f"{part.name}: messages behind by partition: {behind}")

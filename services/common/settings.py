@@ -46,15 +46,15 @@ class Settings(BaseSettings):
     )
     eventstreams_declared: Literal["auto", "off"] = Field(
         "auto",
-        description="Also read `mediawiki.revision-create`, where Wikimedia itself declares reverts: `auto` does where "
-        "the server has that stream, `off` never.",
+        description="Whether `mediawiki.revision-create` is read too, where Wikimedia itself declares reverts: `auto` "
+        "where the server has that stream, `off` never.",
     )
     eventstreams_declared_wait: float = Field(
         2.0,
         gt=0,
         le=30,
-        description="Seconds that a change waits at most for what the second stream says of it; then it is taken as "
-        "its summary tells.",
+        description="Seconds that a change waits at most for what the second stream says of it; then its summary alone "
+        "tells whether it is a revert.",
     )
 
     # Broker

@@ -36,6 +36,7 @@ class Play(NamedTuple):
     events: int | None = None
     start: str | None = None  # the game's first instant, ISO 8601
     truth: Path | None = None
+    declared: float | None = None  # share of a war game's reverts that only the second stream tells of
 
 
 class Plan(NamedTuple):
@@ -200,6 +201,7 @@ def simulator_arguments(plan: Plan) -> list[str]:
         ("--events", play.events),
         ("--start", play.start),
         ("--truth", play.truth),
+        ("--declared", play.declared),
     ]
     return [text for name, value in wanted if value is not None for text in (name, str(value))]
 

@@ -22,6 +22,7 @@ from services.notifier.webhook import BadAddress, check_address
 from services.producer.command import BadSince, since_instant
 
 DEFAULT_SINCE = "1h"
+SILENT = 0.1  # share of a war game's reverts whose summary says nothing, so that one sees what the second stream brings
 BROKER_PORT, CLICKHOUSE_PORT = 9092, 8123
 INTERRUPTED = 130  # exit status of a finite run that a signal ended early, as shells have it for Ctrl-C
 
@@ -176,7 +177,8 @@ def command(
             raise CannotStart(
                 f"{workers} workers cannot share {settings.kafka_partitions} partitions: set KAFKA_PARTITIONS."
             )
-        play = Play(speed, rate, seed, events, truth=truth.resolve() if truth else None)
+        declared = SILENT if playing.kind == "war game" and settings.eventstreams_declared == "auto" else None
+        play = Play(speed, rate, seed, events, truth=truth.resolve() if truth else None, declared=declared)
         plan = Plan(
             source=playing,
             data_dir=(data_dir or settings.data_dir / playing.folder).resolve(),

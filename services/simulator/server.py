@@ -135,16 +135,17 @@ class Simulator:
         return web.json_response({"status": "ok"})
 
     async def _status(self, request: web.Request) -> web.Response:
-        events = self._events() if self._ready.is_set() else None
+        streams = 2 if self._play.declared else 1  # an entry is an event of each
+        entries = self._events() if self._ready.is_set() else None
         return web.json_response(
             {
                 "kind": self._source.kind,
                 "name": self._source.name,
                 "topics": self._topics if self._play.declared else self._topics[:2],
                 "ready": self._ready.is_set(),
-                "events": events,
-                "sent": self._tally.sent,
-                "finished": events is not None and self._tally.sent >= events,
+                "events": None if entries is None else entries * streams,
+                "sent": self._tally.sent * streams,
+                "finished": entries is not None and self._tally.sent >= entries,
                 "empty_lines": self._source.empty_lines,
                 "written": self._tally.written,
                 "connections": self._open.total(),

@@ -1,13 +1,15 @@
 """A broker and a database of one test's own, and the services over them as the processes that they are."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from services.common.clickhouse import writer_client, writer_credentials
 from services.common.heartbeat import read_heartbeat
 from services.common.kafka import create_topics, kafka_config
 from services.common.settings import PROJECT_ROOT, Settings
-from services.embedded.ports import free_port
+from services.embedded.ports import accepts, free_port
 from tests import containers
 
 
@@ -125,6 +127,23 @@ def embedded_broker() -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
     port = free_port()
     with running_broker(port) as broker:
         yield broker, f"127.0.0.1:{port}"
+
+
+@contextmanager
+def simulator(stack: Stack, *options: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """`battlefield simulate`: the stream's address, and what it says of itself."""
+    port = free_port()
+    process = stack.start("simulate", "--port", str(port), *options)
+    stack.wait_for(lambda: accepts(port))
+
+    def status() -> dict[str, Any]:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+            connection.request("GET", "/status")
+            told: dict[str, Any] = json.loads(connection.getresponse().read())
+            return told
+
+    yield f"http://127.0.0.1:{port}/v2/stream/recentchange", status
+    assert stack.stop(process) == 0
 
 
 @pytest.fixture

@@ -5,16 +5,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from services.common.change import shard_of
-from services.embedded.ports import accepts, free_port
 from services.producer.stream import LINE_LIMIT
 from tests.events import TOPIC, event_json
-from tests.integration.conftest import Stack
+from tests.integration.conftest import Stack, simulator
 
 STEP = 10  # events a connection of the script delivers
 
@@ -145,23 +143,6 @@ def test_each_kind_of_end_is_told_apart_and_no_event_is_lost(stack: Stack) -> No
     assert sorted(offsets) == sorted(set(range(last + 1)) - script.unreadable)
     assert told["read"] == last + 1
     assert (told["kept"], told["dead_lettered"]) == (last - 1, 2)
-
-
-@contextmanager
-def simulator(stack: Stack, *options: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """`battlefield simulate`: the stream's address, and what it says of itself."""
-    port = free_port()
-    process = stack.start("simulate", "--port", str(port), *options)
-    stack.wait_for(lambda: accepts(port))
-
-    def status() -> dict[str, Any]:
-        with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-            connection.request("GET", "/status")
-            told: dict[str, Any] = json.loads(connection.getresponse().read())
-            return told
-
-    yield f"http://127.0.0.1:{port}/v2/stream/recentchange", status
-    assert stack.stop(process) == 0
 
 
 def test_the_position_outlives_sigterm_and_kill_9(stack: Stack) -> None:

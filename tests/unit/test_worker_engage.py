@@ -174,6 +174,54 @@ def test_a_revision_that_comes_as_two_changes_is_one_revert():
     assert fronts(again)[START, "person"]["reverts"] == 1
 
 
+def test_a_declared_revert_counts_though_its_summary_says_nothing():
+    memory = Memory()
+    feed(memory, change(1, user="~2026-1-1"), change(2, user="~2026-1-1", timestamp=START + 10))
+    told = {"declared_method": "rollback", "declared_rev_ids": [5_000_001, 5_000_002]}
+    rows = feed(memory, change(3, timestamp=START + 30, user="Bea Example", comment="better", **told))
+    row = named(REVERTS, rows.reverts[0])
+    assert (row["reverter"], row["reverted"], row["reverted_actor"]) == ("Bea Example", "~2026-1-1", "temporary")
+    assert (row["reverted_rev_id"], row["seconds_to_revert"], row["target"]) == (5_000_002, 20, "revision")
+    assert (row["method"], row["evidence"], row["version"]) == ("rollback", "declared", 2)
+    counted = fronts(rows)
+    assert (counted[START + 30, "person"]["reverts"], counted[START + 30, "temporary"]["reverted"]) == (1, 1)
+    edit = named(EDITS, rows.edits[0])
+    assert (edit["claim_method"], edit["declared_method"]) == ("", "rollback")
+    assert edit["declared_rev_ids"] == [5_000_001, 5_000_002]
+
+
+def test_a_declaration_replaces_the_summary_and_counts_once():
+    memory = Memory()
+    feed(memory, change(1, user="Dan Example"), change(2, user="Eve Example"))
+    told = {"declared_method": "undo", "declared_rev_ids": [5_000_001]}
+    rows = feed(memory, change(3, comment="rv", user="Bea Example", old_rev_id=5_000_002, **told))
+    (row,) = (named(REVERTS, one) for one in rows.reverts)
+    assert (row["reverted"], row["method"], row["evidence"]) == ("Dan Example", "undo", "declared")
+    assert fronts(rows)[START, "person"]["reverts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rev_ids", "comment", "reverted", "rev_id", "target"),
+    [
+        ([5_000_001, 5_000_002, 5_000_003], "", "Dan Example", 5_000_002, "revision"),  # the newest of another's
+        ([5_000_003], "", "Bea Example", 5_000_003, "revision"),  # her own
+        ([7, 8], "", "", 8, "unknown"),  # nobody remembers them
+        ([7, 8], ROLLBACK.format("Far Example"), "Far Example", 8, "named"),  # but the summary knows
+        ([5_000_001], ROLLBACK.format("Cleo Example"), "Cleo Example", 5_000_001, "named"),
+        ([5_000_002], ROLLBACK.format("Cleo Example"), "Dan Example", 5_000_002, "revision"),  # Wikimedia knows better
+        ([], ROLLBACK.format("Dan Example"), "Dan Example", 5_000_002, "named"),
+    ],
+)
+def test_whom_a_declared_revert_hits(rev_ids, comment, reverted, rev_id, target):
+    memory = Memory()
+    users = ("Cleo Example", "Dan Example", "Bea Example")
+    feed(memory, *(change(number, user=user) for number, user in enumerate(users, 1)))
+    row = revert(memory, 4, comment, declared_method="manual", declared_rev_ids=rev_ids)
+    assert (row["reverted"], row["reverted_rev_id"], row["target"]) == (reverted, rev_id, target)
+    assert row["self_revert"] == (reverted == "Bea Example")
+    assert (row["seconds_to_revert"] is None) == (rev_id < 5_000_000)
+
+
 def test_a_self_revert_is_marked_and_not_counted():
     memory = Memory()
     feed(memory, change(1, user="Bea Example"))
