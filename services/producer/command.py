@@ -305,6 +305,7 @@ class Intake:
             "repeated": self._repeated,
             "unacknowledged": self._ledger.unacknowledged,
             "declared": self._declared,
+            "declared_waiting": self._declarations.holds,
             "declared_joined": self._declarations.joined,
             "declared_unmatched": self._declarations.unmatched,
             "connections_ended": dict(self._ends),

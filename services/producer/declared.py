@@ -6,7 +6,8 @@ changes must leave in source order. What is known when an edit leaves is part of
 revert or not, and everything can be recomputed from its row.
 
 Nothing waits long. An edit leaves when the second stream has got past it without a word, and after `patience` seconds
-at most; when that stream falls silent, edits pass without waiting.
+at most, or more while catching up, when one stream can be far ahead of the other and nobody looks at the clock. When
+the second stream falls silent, edits pass without waiting.
 """
 
 from collections import deque
@@ -22,8 +23,10 @@ from services.producer.ledger import Entry
 SLACK_MS = 2_000
 # A declaration is forgotten when the edits are so far past it, or after so long, or when there are so many.
 LONGEST_MS = 10_000
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 30.0
 MOST_KNOWN = 50_000
+# An edit that arrived so long after Wikimedia received it is from the past; it may wait LONGEST_SECONDS too.
+FRESH_MS = 60_000
 SILENCE = 5.0  # seconds without any declaration after which edits do not wait
 
 
@@ -31,7 +34,7 @@ class _Edit(msgspec.Struct, gc=False):
     change: Change
     entry: Entry
     dt_ms: int
-    since: float
+    until: float  # it waits so long at most
     ready: bool
 
 
@@ -47,7 +50,7 @@ class Declarations:
     """What waits for the other stream.
 
     `now` are seconds of a clock that stands still while nothing can be read: what is waited for cannot come then.
-    `patience`: seconds that an edit waits at most.
+    `patience`: seconds that a fresh edit waits at most.
     """
 
     def __init__(self, patience: float, now: float) -> None:
@@ -69,7 +72,8 @@ class Declarations:
         """Take a change up; gives what may leave, in source order for each shard."""
         self._edits_until = max(self._edits_until, dt_ms)
         shard = shard_of(change.wiki, change.title)
-        held = _Edit(change, entry, dt_ms, now, ready=True)
+        is_fresh = change.received - dt_ms < FRESH_MS
+        held = _Edit(change, entry, dt_ms, now + (self._patience if is_fresh else LONGEST_SECONDS), ready=True)
         if change.rev_id and now - self._heard < SILENCE:
             key = (change.wiki, change.rev_id)
             if known := self._known.get(key):
@@ -124,11 +128,7 @@ class Declarations:
             yield held.change, held.entry
 
     def _is_over(self, held: _Edit, now: float) -> bool:
-        return (
-            held.dt_ms + SLACK_MS <= self._declared_until
-            or now - held.since >= self._patience
-            or now - self._heard >= SILENCE
-        )
+        return held.dt_ms + SLACK_MS <= self._declared_until or now >= held.until or now - self._heard >= SILENCE
 
     def _tell(self, held: _Edit, known: _Known) -> None:
         held.ready = True

@@ -26,7 +26,8 @@ class Join:
 
     def edit(self, number: int, *, dt_ms: int = 1_000, **changed: Any) -> None:
         entry = self.ledger.enter(Origin(TOPIC, 0, number), dt_ms, "kept")
-        self.left += self.declarations.edit(change(number, **changed), entry, dt_ms, self.now)
+        one = change(number, **{"received": dt_ms + 900} | changed)
+        self.left += self.declarations.edit(one, entry, dt_ms, self.now)
 
     def declare(self, number: int, *reverted: int, dt_ms: int = 1_000, offset: int | None = None) -> None:
         told = Declaration("enwiki", 5_000_000 + number, "undo" if reverted else "", list(reverted))
@@ -115,6 +116,17 @@ def test_an_edit_waits_for_a_declaration_as_long_as_it_is_told_to():
     assert join.told() == {}
     join.wait(0.1)
     assert join.told() == {1: ("", [])}
+
+
+def test_an_edit_of_the_past_waits_longer_for_one_stream_can_be_far_ahead():
+    join = Join()
+    join.edit(1, received=10_000_000)
+    for number in range(10, 20):
+        join.wait(PATIENCE)
+        join.declare(number)
+    assert join.told() == {}
+    join.declare(1, 4)
+    assert join.told() == {1: ("undo", [4])}
 
 
 def test_an_edit_leaves_when_the_other_stream_has_got_past_it():
