@@ -43,6 +43,8 @@ STALE_SECONDS = 30
 
 LEAST_COVERED = 10.0  # seconds, a window of `fronts`: a rate over less is noise
 
+PADDING = {"left": 0, "top": 8, "right": 4, "bottom": 4}  # pixels around a chart; Streamlit would leave 20 below it
+
 WAY_BACK = "way back"  # session state: the address's parameters before a battle was opened
 
 
@@ -268,5 +270,5 @@ def show(chart: alt.Chart | alt.LayerChart, key: str) -> None:
     from nothing. Under one name for ever, new rows reach the chart that is already there.
     """
     # not validated here: that takes longer than all the rest, and the tests of charts/ do it
-    specification = chart.properties(data=alt.NamedData("rows")).to_dict(validate=False)
+    specification = chart.properties(data=alt.NamedData("rows"), padding=PADDING).to_dict(validate=False)
     st.vega_lite_chart({**specification, "datasets": {"rows": chart.data}}, key=key, width="stretch")

@@ -32,6 +32,8 @@ SEED, EVENTS = 7, 240_000  # two hours at Wikimedia's rate
 PLAY_LIMIT = 600  # seconds
 SIZES = {"wide": (1280, 1000), "phone": (400, 860)}
 QUALITY = 62  # of WebP: lines and letters stay sharp
+LETTERS = ("ja", "zh-cn", "ko", "ar", "he", "ru", "und-zsye")  # the last is emoji
+FONTS = ("fonts-noto-core", "fonts-noto-cjk", "fonts-noto-color-emoji")
 MOST_BYTES = 1_500_000
 # charts are there, and nothing waits for its first rows
 DRAWN = """() => !document.querySelector('[data-testid=stSkeleton]')
@@ -105,14 +107,27 @@ def take(page: "Page", address: str) -> bytes:
     page.wait_for_timeout(
         1_500
     )  # tables and charts are canvases: that they are there does not say that they are painted
+    return picture(page)
+
+
+def picture(page: "Page") -> bytes:
+    """What is seen of the page, as WebP."""
     page.mouse.move(0, 0)
     packed = BytesIO()
     Image.open(BytesIO(page.screenshot())).convert("RGB").save(packed, "WEBP", quality=QUALITY, method=6)
     return packed.getvalue()
 
 
+def missing_fonts() -> list[str]:
+    """Languages of the game's titles that this machine has no letters for: they would be boxes."""
+    listed = shutil.which("fc-list")
+    return [code for code in LETTERS if listed and not subprocess.check_output([listed, f":lang={code}"])]
+
+
 def main() -> None:
     """Play, look, write."""
+    if missing := missing_fonts():
+        raise SystemExit(f"No font for {', '.join(missing)}: apt install {' '.join(FONTS)} (Debian), then try again.")
     with war_game() as (data_dir, port), headless_chromium() as browser:
         taken, addresses = {}, pages(data_dir)
         for size, (width, height) in SIZES.items():

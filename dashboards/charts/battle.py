@@ -15,11 +15,14 @@ ARC_HEIGHT = 0.15  # of the span of sizes: far enough from the steps to be told 
 LONGEST_NAME = 24  # characters
 
 # The graph: where the sides stand from left to right; how far a curve bows, in fighters; how many straight pieces make
-# it; and where on it, from who reverted to whom, its number and its head are
+# it; and where on it, from who reverted to whom, its number and its head are. Numbers of neighbours are staggered:
+# where curves meet at one whom many reverted, they would lie upon each other
 PLACES = {"first": 0.0, "": 0.5, "second": 1.0}
-BOW, CURVE_POINTS, COUNT_AT, HEAD_AT = 0.7, 16, 0.7, 0.9
+BOW, CURVE_POINTS, HEAD_AT = 0.7, 16, 0.93
+COUNTS_AT = (0.58, 0.68, 0.78)
 MOST_NAMES = 12  # more have no room on a telephone
-PLACE_HEIGHT = 58  # pixels a fighter
+MARGIN, NAME_WIDTH = 0.55, 0.25  # room for names: beside the sides, of the distance between them; of the whole width
+PLACE_HEIGHT = 46  # pixels a fighter
 NAME_COLOUR = "#76808F"  # to be read on white and on black
 
 _EDIT, _ARC, _LOG = "edit", "arc", "log"  # parts of the tug of war, which are the rows of one data set
@@ -156,7 +159,6 @@ def graph_rows(edits: pd.DataFrame, fighters: pd.DataFrame, links: list[str | No
         {
             "part": _FIGHTER,
             "name": busiest["name"].replace("", "(hidden)"),
-            "shown": [_short(name or "(hidden)") for name in busiest["name"]],
             "camp": busiest["side"].map(CAMPS),
             "x": busiest["side"].map(PLACES),
             "y": rank + (size.max() - size) / 2,  # the shorter column is centred
@@ -199,7 +201,7 @@ def _curve(by: pd.Series, whom: pd.Series, reverts: int) -> pd.DataFrame:
         return x, y
 
     points = [(_CURVE, share / CURVE_POINTS) for share in range(CURVE_POINTS + 1)]
-    shares = [*points, (_COUNT, COUNT_AT), (_HEAD, HEAD_AT)]
+    shares = [*points, (_COUNT, COUNTS_AT[int(2 * by["y"]) % len(COUNTS_AT)]), (_HEAD, HEAD_AT)]
     level = abs(across) > 0
     head = ("triangle-right" if across > 0 else "triangle-left") if level else "triangle-down"
     head = "triangle-up" if not level and down < 0 else head
@@ -222,8 +224,8 @@ def _curve(by: pd.Series, whom: pd.Series, reverts: int) -> pd.DataFrame:
 def graph_chart(rows: pd.DataFrame) -> alt.LayerChart:
     """`rows`: of graph_rows. As high as its longer side has fighters."""
     places = int(rows["y"].max()) + 1 if len(rows) else 1
-    x = alt.X("x:Q", scale=alt.Scale(domain=[-0.04, 1.04], nice=False), axis=None)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[places - 0.25, -0.75], nice=False), axis=None)
+    x = alt.X("x:Q", scale=alt.Scale(domain=[-MARGIN, 1 + MARGIN], nice=False), axis=None)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=[places - 0.4, -0.6], nice=False), axis=None)
     domain = list(CAMPS.values())
     colour = alt.Color("camp:N", scale=alt.Scale(domain=domain, range=COLOURS), legend=None)
     words = [
@@ -247,11 +249,11 @@ def graph_chart(rows: pd.DataFrame) -> alt.LayerChart:
     )
     heads = (
         _part(_HEAD)
-        .mark_point(filled=True, size=110, opacity=1)
+        .mark_point(filled=True, size=150, opacity=1)
         .encode(x=x, y=y, color=colour, shape=alt.Shape("head:N", scale=None), tooltip=words)
     )
     counts = _part(_COUNT).encode(x=x, y=y, tooltip=words)
-    bubbles = counts.mark_circle(size=330, opacity=1).encode(color=colour)
+    bubbles = counts.mark_circle(size=300, opacity=1).encode(color=colour)
     numbers = counts.mark_text(color="white", fontWeight="bold", fontSize=11).encode(text="reverts:Q")
     who = _part(_FIGHTER).encode(
         x=x,
@@ -267,11 +269,12 @@ def graph_chart(rows: pd.DataFrame) -> alt.LayerChart:
     marks = who.mark_point(filled=True, size=260, opacity=1).encode(
         color=colour, shape=alt.Shape("camp:N", scale=alt.Scale(domain=domain, range=SHAPES), legend=None)
     )
+    limit = alt.ExprRef(f"width * {NAME_WIDTH}")
     names = [
         who.transform_filter(alt.datum.x == place)
-        .mark_text(align=align, baseline="bottom", dy=-12, fontSize=12, fontWeight="bold", color=NAME_COLOUR)
-        .encode(text="shown:N")
-        for place, align in ((0, "left"), (0.5, "center"), (1, "right"))
+        .mark_text(align=align, dx=dx, dy=dy, limit=limit, fontSize=12, fontWeight="bold", color=NAME_COLOUR)
+        .encode(text="name:N")
+        for place, align, dx, dy in ((0, "right", -14, 0), (0.5, "center", 0, -18), (1, "left", 14, 0))
     ]
     chart: alt.LayerChart = alt.LayerChart(
         layer=[curves, heads, bubbles, numbers, marks, *names],

@@ -8,7 +8,7 @@ from dashboards.charts.times import UTC_TIME, time_axis
 
 # The newest changes of a step arrive a few seconds after it ended; without this wait the line dips at its end
 SETTLE_SECONDS = 5
-HEIGHT, SMALL_HEIGHT, REVERTS_HEIGHT = 290, 120, 110  # pixels
+HEIGHT, SMALL_HEIGHT, REVERTS_HEIGHT = 260, 120, 140  # pixels
 LABELS_WIDTH = 36  # pixels left of the front and of the reverts below it: their times stand one above the other
 REVERT_COLOUR = "#D55E00"  # as the themes' red, on both backgrounds
 
@@ -46,9 +46,12 @@ def front_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
 
 
 def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.LayerChart:
-    """`front`: complete rows of query `front`, `step` seconds apart; `small`: one of several, without words."""
-    time = time_axis(4, title=None) if small else time_axis()
-    ticks = {"labelExpr": "format(abs(datum.value), '~s')", "tickCount": 3 if small else 6}
+    """`front`: complete rows of query `front`, `step` seconds apart; `small`: one of several, without words.
+
+    What its times are is said by the axis of the reverts below it.
+    """
+    time = time_axis(4 if small else 8, title=None)
+    ticks = {"labelExpr": "format(abs(datum.value), '~s')", "tickCount": 3 if small else 6, "labelFlush": False}
     ticks |= {"labelOverlap": False} if small else {"minExtent": LABELS_WIDTH}
     areas = (
         alt.Chart()
@@ -83,30 +86,32 @@ def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.Laye
 
 
 def reverts_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
-    """Rows of query `front` as `time, until, reverts, rate`: reverts by all sides, and how many that is a minute."""
+    """Rows of query `front` as `time, reverts, rate`: reverts by all sides, and how many that is a minute."""
     total = front.groupby("time", as_index=False)["reverts"].sum()
-    until = total["time"] + pd.Timedelta(seconds=step)
-    return total.assign(until=until, rate=total["reverts"] * 60 / step)
+    return total.assign(rate=total["reverts"] * 60 / step)
 
 
-def reverts_chart(front: pd.DataFrame, step: int) -> alt.Chart:
-    """`front`: complete rows of query `front`, `step` seconds apart."""
-    axis = alt.Axis(title="per minute", format="~s", tickCount=3, minExtent=LABELS_WIDTH)
-    chart: alt.Chart = (
-        alt.Chart(reverts_rows(front, step))
-        .mark_rect(color=REVERT_COLOUR, opacity=0.85)
+def reverts_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
+    """`front`: complete rows of query `front`, `step` seconds apart; each moment stands below the front's."""
+    time = time_axis()
+    axis = alt.Axis(title="per minute", format="~s", tickCount=3, minExtent=LABELS_WIDTH, labelFlush=False)
+    rate = alt.Y("rate:Q", axis=axis, scale=alt.Scale(zero=True))
+    area = alt.Chart().mark_area(interpolate="monotone", color=REVERT_COLOUR, opacity=0.85, line=False)
+    hover = alt.selection_point(name="moment", fields=["time"], nearest=True, on="pointerover", empty=False)
+    hair = (
+        alt.Chart()
+        .transform_calculate(when=UTC_TIME)
+        .mark_rule(color="#888")
         .encode(
-            x=time_axis(),
-            x2="until:T",
-            y=alt.Y("rate:Q", axis=axis, scale=alt.Scale(zero=True)),
-            y2=alt.datum(0),
+            x=time,
+            opacity=alt.condition(hover, alt.value(0.7), alt.value(0)),
             tooltip=[
                 alt.Tooltip("when:N", title="from (UTC)"),
                 alt.Tooltip("rate:Q", title="reverts per minute", format=",.1f"),
                 alt.Tooltip("reverts:Q", title="reverts", format=","),
             ],
         )
-        .transform_calculate(when=UTC_TIME)
-        .properties(height=REVERTS_HEIGHT)
+        .add_params(hover)
     )
-    return chart
+    layers = [area.encode(x=time, y=rate), hair]
+    return alt.LayerChart(layer=layers, data=reverts_rows(front, step)).properties(height=REVERTS_HEIGHT)

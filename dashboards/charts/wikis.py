@@ -46,6 +46,6 @@ def wikis_chart(wikis: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("reverts:Q", title="reverts by all sides", format=","),
             ],
         )
-        .properties(height=440)
+        .properties(height=446)
     )
     return chart

@@ -56,8 +56,8 @@ def draw(measure: str, duel: list[str | None], view: View, source: Source) -> No
         "time. Colours follow the square root, so that small wikis show."
     )
     if not theatres.empty:
-        theatres = complete_steps(theatres, step, source.oldest_event.floor(f"{step}s"), source.newest_event)
-        languages = complete_steps(languages, step, source.oldest_event.floor(f"{step}s"), source.newest_event)
+        theatres = complete_steps(theatres, step, source.oldest_event, source.newest_event)
+        languages = complete_steps(languages, step, source.oldest_event, source.newest_event)
     heat = theatres if theatres.empty else heat_rows(theatres, step)
     section("Wikis against time", meaning, heat, no_steps, lambda found: show(heat_chart(found, measure), "heat"))
     multiples(theatres, step, no_steps)

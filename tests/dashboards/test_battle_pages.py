@@ -203,3 +203,6 @@ def test_every_heading_of_every_table_is_explained(board: Settings) -> None:
     shown = [column for column in found if column.get("label")]
     assert len(shown) > 100
     assert [column["label"] for column in shown if not column.get("help")] == []
+    figures = [figure for app in pages for figure in (*app.metric, *app.subheader)]
+    assert len(figures) > 50
+    assert [figure for figure in figures if not figure.help] == []

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
+from PIL import Image
 
+from scripts.pictures import picture
 from services.common import links
 from services.common.migrations import apply_migrations
 from services.common.settings import PROJECT_ROOT
@@ -147,6 +149,10 @@ def test_a_new_edit_appears_without_a_reload_and_without_a_new_chart(visit: Visi
     visit.figure("People").filter(has_text="121 edits").wait_for()
     assert visit.page.evaluate("window.wasNotReloaded")
     assert chart.locator("canvas, svg").first.evaluate("drawn => drawn.isTheSame")
+    visit.page.set_viewport_size({"width": 400, "height": 860})
+    visit.page.wait_for_function("document.querySelector('[data-testid=stVegaLiteChart] canvas').clientWidth <= 400")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 400  # a telephone scrolls down alone
+    assert Image.open(io.BytesIO(picture(visit.page))).size == (400, 860)
     assert visit.complaints == []
     assert visit.strangers() == set()
 

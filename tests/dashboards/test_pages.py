@@ -80,7 +80,7 @@ def test_the_front_line_shows_sides_wikis_and_reverts(battlefield: Settings) -> 
     }
     front, reverts, wikis = charts(app)
     assert front["layer"][0]["mark"]["type"] == "area"
-    assert reverts["encoding"]["y"]["axis"]["title"] == "per minute"
+    assert reverts["layer"][0]["encoding"]["y"]["axis"]["title"] == "per minute"
     assert wikis["mark"]["type"] == "bar"
     pages = tables(app)["reverts"]
     assert list(pages["title"]) == ["Moon", "Sun"]
@@ -246,6 +246,24 @@ def test_hostile_words_are_shown_as_they_are_and_never_as_markup(board: Settings
         assert shown.loc[words, "diff"].startswith("https://en.wikipedia.org/wiki/Special:Diff/")
         assert words not in texts(app)
     assert pd.isna(shown.loc["Mond", "diff"])  # no link to what is no host
+
+
+def test_health_shows_hostile_words_as_they_are(board: Settings) -> None:
+    edit(board, {})
+    words = list(HOSTILE.values())
+    insert(board, "edits", *({"wiki": w, "source_offset": 10 + n, "late": True} for n, w in enumerate(words)))
+    dead = [{"dead_letter_id": w, "reason": w, "error": w, "raw": w.encode()} for w in words]
+    insert(board, "dead_letters", *dead)
+    insert(board, "ledger", {"dropped": dict.fromkeys(words, 1), "source_topic": HOSTILE["markup"]})
+
+    app = open_page(HEALTH)
+
+    frames = [table.value for table in app.dataframe]
+    dead_letters = next(frame for frame in frames if "letters" in frame)
+    assert set(dead_letters["reason"]) == set(dead_letters["newest_error"]) == set(words)
+    assert set(next(frame for frame in frames if list(frame)[:2] == ["reason", "changes"])["reason"]) == set(words)
+    assert set(next(frame for frame in frames if list(frame)[:2] == ["wiki", "changes"])["wiki"]) == set(words)
+    assert not any(w in texts(app) for w in words)
 
 
 def test_a_hostile_address_is_shown_as_it_is(board: Settings) -> None:
