@@ -150,7 +150,8 @@ def test_a_new_edit_appears_without_a_reload_and_without_a_new_chart(visit: Visi
     assert visit.page.evaluate("window.wasNotReloaded")
     assert chart.locator("canvas, svg").first.evaluate("drawn => drawn.isTheSame")
     visit.page.set_viewport_size({"width": 400, "height": 860})
-    visit.page.wait_for_function("document.querySelector('[data-testid=stVegaLiteChart] canvas').clientWidth <= 400")
+    drawn = "document.querySelector('[data-testid=stVegaLiteChart] :is(canvas, svg)')"
+    visit.page.wait_for_function(f"{drawn}?.getBoundingClientRect().width <= 400")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 400  # a telephone scrolls down alone
     assert Image.open(io.BytesIO(picture(visit.page))).size == (400, 860)
     assert visit.complaints == []
