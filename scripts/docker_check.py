@@ -131,8 +131,11 @@ class Stack:
         return done.stdout.strip()
 
     def lose(self, service: str) -> None:
-        """A server's volume is gone, and the workers' own, which are worth nothing without it."""
-        self.compose("rm", "--stop", "--force", "--volumes", service, "worker")
+        """A server's volume is gone, and as docs/operations.md has it, producer and workers with their own state.
+
+        A producer that runs on over an emptied broker does not deliver any more, and does not say so.
+        """
+        self.compose("rm", "--stop", "--force", "--volumes", service, "producer", "worker")
         docker("volume", "rm", f"{self.name}_{service}")
 
     def containers(self) -> dict[str, str]:
