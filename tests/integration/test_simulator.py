@@ -27,6 +27,7 @@ from services.simulator.log import Source
 from services.simulator.recording import Recording
 from services.simulator.server import Play, Simulator
 from services.simulator.wargame import WarGame
+from tests.events import revision
 
 CONTACT = {"User-Agent": "wiki-battlefield-tests/1 (tests@example.org)"}
 EQIAD, CODFW = "replay-some.eqiad.mediawiki.recentchange", "replay-some.codfw.mediawiki.recentchange"
@@ -113,9 +114,15 @@ async def serve() -> AsyncIterator[Serve]:
     async with aiohttp.ClientSession() as session:
 
         async def start(
-            source: Source, pace: Any = "max", *, cut_after: float = 0.0, ids: Any = "offset", **faults: Any
+            source: Source,
+            pace: Any = "max",
+            *,
+            cut_after: float = 0.0,
+            ids: Any = "offset",
+            declared: bool = False,
+            **faults: Any,
         ) -> Client:
-            simulator = Simulator(source, Play(pace, cut_after, ids), Faults(**faults))
+            simulator = Simulator(source, Play(pace, cut_after, ids, declared), Faults(**faults))
             server = TestServer(simulator.application())
             await server.start_server()
             servers.append(server)
@@ -317,6 +324,69 @@ class TestWhereToBegin:
         assert (await client.read(1, **{"Last-Event-ID": json.dumps([earlier])})).ids[0] == "id-0"
         now = json.loads(position(8)["Last-Event-ID"])
         assert (await client.read(1, **{"Last-Event-ID": json.dumps([earlier, *now])})).ids[0] == "id-8"
+
+
+class TestSecondStream:
+    BOTH = "/v2/stream/recentchange,mediawiki.revision-create"
+
+    async def read(self, client: Client, **headers: str) -> Stream:
+        """Both streams to their end."""
+        stream = Stream()
+        async with client.session.get(client.server.make_url(self.BOTH), headers={**CONTACT, **headers}) as response:
+            assert response.status == 200
+            with suppress(TimeoutError):
+                while chunk := await asyncio.wait_for(response.content.readany(), 1.0):
+                    stream.raw += chunk
+        return stream
+
+    async def test_is_refused_where_it_is_not_played(self, serve: Serve, thousand: Recording) -> None:
+        client = await serve(thousand)
+        async with client.session.get(client.server.make_url(self.BOTH), headers=CONTACT) as response:
+            assert response.status == 404
+
+    async def test_tells_of_every_edit_what_it_truly_reverts(self, serve: Serve) -> None:
+        stories: list[Any] = []
+        client = await serve(WarGame(3, events=3_000, tell=stories.extend, silent=0.5), declared=True)
+        events = [json.loads(data) for _, data in (await self.read(client)).frames]
+        streams = [event["meta"]["stream"] for event in events]
+        assert streams.count("mediawiki.recentchange") == streams.count("mediawiki.revision-create") == 3_000
+        edits = {(e["wiki"], e["revision"]["new"]): e for e in events if e.get("type") in ("edit", "new")}
+        declared = {(e["database"], e["rev_id"]): e for e in events if "rev_id" in e}
+        assert declared.keys() == edits.keys()
+        reverts = {key: e["rev_revert_details"] for key, e in declared.items() if e["rev_is_revert"]}
+        assert len(reverts) > 10
+        for key, details in reverts.items():
+            assert details["rev_reverted_revs"][-1] < key[1]
+        told = [
+            (e.get("wiki") or e.get("database"), e["revision"]["new"] if "revision" in e else e.get("rev_id"))
+            for e in events
+        ]
+        orders = {streams[told.index(key)] for key in edits}
+        assert len(orders) == 2, "now the one stream tells first of an edit, now the other"
+
+    async def test_resumes_both_anywhere(self, serve: Serve) -> None:
+        client = await serve(WarGame(3, events=400), declared=True, swap_every=60, resend_every=50)
+        whole = (await self.read(client)).frames
+        for number in (0, 61, 122, 500):
+            known = json.dumps([{**e, "offset": max(e["offset"], 0)} for e in whole[number][0]])
+            resumed = await self.read(client, **{"Last-Event-ID": known})
+            assert [data for _, data in resumed.frames] == [data for _, data in whole[number + 1 :]]
+
+    async def test_the_first_stream_is_the_same_with_it_and_without(self, serve: Serve) -> None:
+        lines = [
+            (await client.read(400)).raw
+            for client in (await serve(WarGame(3, events=400)), await serve(WarGame(3, events=400), declared=True))
+        ]
+        assert lines[0] == lines[1]
+
+    async def test_a_recording_plays_what_it_holds_of_it(
+        self, serve: Serve, record: Callable[[list[bytes]], Recording]
+    ) -> None:
+        held = json.dumps(revision(7), separators=(",", ":")).encode()
+        client = await serve(record([change(0), held]), declared=True)
+        told = [json.loads(data) for _, data in (await self.read(client)).frames]
+        assert [e["rev_id"] for e in told if "rev_id" in e] == [5_000_007]
+        assert [e["meta"]["domain"] for e in told].count("canary") == 2, "each stream is silent on the other's line"
 
 
 class TestRefusals:

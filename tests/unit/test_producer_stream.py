@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.common.change import Position
 from services.common.settings import Settings
 from services.producer.command import BadSince, since_instant
-from services.producer.stream import MissingContact, last_event_id, other_datacenter, user_agent
+from services.producer.positions import STALE, without_stale_declarations
+from services.producer.stream import MissingContact, last_event_id, other_datacenter, user_agent, with_declarations
 
 CODFW, EQIAD = "codfw.mediawiki.recentchange", "eqiad.mediawiki.recentchange"
 
@@ -36,6 +38,32 @@ def test_never_asks_for_offset_minus_one_which_means_latest():
 def test_the_other_datacenter_of_a_game_is_in_the_same_game():
     assert other_datacenter("wargame-7.codfw.mediawiki.recentchange") == "wargame-7.eqiad.mediawiki.recentchange"
     assert other_datacenter("something.else") == ""
+
+
+def test_both_streams_are_asked_for_by_one_url():
+    url = "https://stream.wikimedia.org/v2/stream/recentchange"
+    assert with_declarations(url) == f"{url},mediawiki.revision-create"
+    assert with_declarations(f"{url},mediawiki.page-create") == "", "who names streams himself gets these"
+
+
+def test_the_second_stream_is_resumed_by_offset_else_by_time_and_is_not_named_where_it_is_off():
+    declared = {name: name.replace("recentchange", "revision-create") for name in (CODFW, EQIAD)}
+    first = json.loads(last_event_id({(CODFW, 0): 41}, 1_790_000_000_000, declared=True))
+    assert [e["topic"] for e in first if "offset" in e] == [CODFW]
+    assert {e["topic"] for e in first if "timestamp" in e} == {EQIAD, *declared.values()}
+    known = {(CODFW, 0): 41, (declared[CODFW], 0): 30}
+    later = json.loads(last_event_id(known, 1_790_000_000_000, declared=True))
+    assert {e["topic"]: e["offset"] for e in later if "offset" in e} == {CODFW: 41, declared[CODFW]: 30}
+    alone = json.loads(last_event_id(known, 1_790_000_000_000))
+    assert {e["topic"] for e in alone} == {CODFW, EQIAD}
+
+
+def test_a_second_stream_that_was_off_for_long_is_not_read_from_where_it_ended():
+    now = 1_790_000_000_000
+    first = Position(CODFW, 0, 41, now)
+    for behind, kept in ((STALE - 1, True), (STALE, False)):
+        second = Position(CODFW.replace("recentchange", "revision-create"), 0, 30, now - behind)
+        assert (second in without_stale_declarations([first, second])) is kept
 
 
 def test_wikimedia_is_never_asked_without_a_contact():
