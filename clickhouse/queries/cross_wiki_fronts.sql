@@ -32,13 +32,22 @@ WITH
             AND NOT self_revert
             AND topic != ''
     ),
+    -- which they are first, by numbers alone: most titles and editors are of one wiki
+    widest AS
+    (
+        SELECT any(kind) AS of_kind, cityHash64(source, kind, topic) AS front
+        FROM fights
+        GROUP BY front
+        HAVING uniqExact(wiki) >= {least:UInt32}
+        ORDER BY uniqExact(wiki) DESC, count() DESC, max(timestamp) DESC, front
+        LIMIT {limit:UInt32} BY of_kind
+    ),
     fronts_found AS
     (
         SELECT
             kind,
             if(kind = 'title', argMax(title, (timestamp, rev_id)), topic) AS name, -- of the newest revert's page
             arraySort(groupUniqArray(wiki)) AS wikis,
-            length(wikis) AS width,
             count() AS reverts,
             uniqExact(source, wiki, title) AS pages,
             uniqExact(reverter) AS reverters,
@@ -49,12 +58,13 @@ WITH
             max(timestamp) AS last_revert,
             argMax(wiki, (timestamp, rev_id)) AS last_wiki,
             argMax(fights.server_name, (timestamp, rev_id)) AS server_name,
-            argMax(rev_id, (timestamp, rev_id)) AS last_rev_id
+            argMax(rev_id, (timestamp, rev_id)) AS last_rev_id,
+            -- whoever takes part on a second wiki, on either side, stands twice in here
+            arraySort(arrayFilter(who -> who != '', arrayMap(one -> one.2, present))) AS named,
+            arrayDistinct(arrayFilter((who, before) -> who = before, named, arrayPopBack(arrayPushFront(named, '')))) AS twice
         FROM fights
+        WHERE cityHash64(source, kind, topic) IN (SELECT front FROM widest)
         GROUP BY source, kind, topic
-        HAVING width >= {least:UInt32}
-        ORDER BY width DESC, reverts DESC, last_revert DESC, name
-        LIMIT {limit:UInt32} BY kind
     )
 SELECT
     kind, -- title, editor: why these are taken for one front
@@ -64,9 +74,7 @@ SELECT
     pages,
     reverters,
     reverted_editors,
-    -- editors who take part on two of the wikis or more, on either side
-    arrayMap(one -> one.2, arrayFilter(one -> one.2 != '', present)) AS named,
-    arrayCount(who -> countEqual(named, who) > 1, arrayDistinct(named)) AS shared,
+    length(twice) AS shared, -- editors who take part on two of the wikis or more
     examples, -- five of the pages at most
     first_revert,
     last_revert,
@@ -74,4 +82,4 @@ SELECT
     server_name, -- of the newest revert's wiki
     last_rev_id
 FROM fronts_found
-ORDER BY kind = 'editor', width DESC, reverts DESC, last_revert DESC, name
+ORDER BY kind = 'editor', length(wikis) DESC, reverts DESC, last_revert DESC, name

@@ -16,7 +16,7 @@ WITH
     (
         SELECT groupArray((
             source, wiki, title, server_name, namespace, edits, editors, temporary, course, newest, last_rev_id, reverts,
-            reverters, wiki_edits))
+            reverters))
         FROM
         (
             SELECT *
@@ -33,8 +33,7 @@ WITH
                     countIf(actor = 'temporary') AS temporary,
                     countResample(0, steps, 1)(intDiv((timestamp - since) * steps, 3600)) AS course,
                     max(timestamp) AS newest,
-                    argMax(rev_id, (timestamp, rev_id)) AS last_rev_id,
-                    sum(count()) OVER (PARTITION BY source, wiki) AS wiki_edits
+                    argMax(rev_id, (timestamp, rev_id)) AS last_rev_id
                 FROM edits AS changes FINAL
                 WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
                     AND timestamp >= since
@@ -44,6 +43,7 @@ WITH
                     AND type != 'log'
                     AND actor != 'bot'
                 GROUP BY source, wiki, title
+                HAVING editors >= {editors:UInt32}
             ) AS busy
             LEFT JOIN
             (
@@ -55,9 +55,9 @@ WITH
                     AND NOT self_revert
                 GROUP BY source, wiki, title
             ) AS fought USING (source, wiki, title)
-            WHERE editors >= {editors:UInt32} AND reverts >= {reverts:UInt32}
+            WHERE reverts >= {reverts:UInt32}
             ORDER BY edits DESC, reverts DESC, wiki, title
-            LIMIT 200
+            LIMIT 60
         )
     ) AS hottest,
     candidates AS
@@ -65,8 +65,21 @@ WITH
         SELECT
             page.1 AS source, page.2 AS wiki, page.3 AS title, page.4 AS server_name, page.5 AS namespace, page.6 AS edits,
             page.7 AS editors, page.8 AS temporary, page.9 AS course, page.10 AS newest, page.11 AS last_rev_id,
-            page.12 AS reverts, page.13 AS reverters, page.14 AS wiki_edits
+            page.12 AS reverts, page.13 AS reverters
         FROM (SELECT arrayJoin(hottest) AS page)
+    ),
+    wikis_now AS
+    (
+        SELECT source, wiki, count() AS edits
+        FROM edits AS changes FINAL
+        WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
+            AND timestamp >= since
+            AND timestamp < until
+            AND wiki IN (SELECT wiki FROM candidates)
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, changes.namespace))
+            AND type != 'log'
+            AND actor != 'bot'
+        GROUP BY source, wiki
     ),
     -- A source that began within the day is known from the next whole hour on.
     known AS
@@ -76,35 +89,41 @@ WITH
             if(min(hour) = day_begin, day_begin, min(hour) + 3600) AS begin,
             toUInt32(dateDiff('hour', begin, day_end)) AS hours
         FROM fronts_hourly
-        WHERE hour >= day_begin AND hour < day_end
+        PREWHERE hour >= day_begin AND hour < day_end
         GROUP BY source
     ),
     wikis_before AS
     (
-        SELECT source, wiki, sum(fronts_hourly.edits) AS edits
-        FROM fronts_hourly FINAL
+        SELECT source, wiki, sum(rolled.edits) AS edits
+        FROM
+        (
+            SELECT source, wiki, hour, edits
+            FROM fronts_hourly FINAL
+            PREWHERE hour >= day_begin AND hour < day_end
+            WHERE (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+                AND actor != 'bot'
+        ) AS rolled
         INNER JOIN known USING (source)
-        WHERE hour >= day_begin
-            AND hour >= begin
-            AND hour < day_end
-            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
-            AND actor != 'bot'
+        WHERE hour >= begin
         GROUP BY source, wiki
     ),
-    -- By meta_id and not FINAL: of the day's edits the sets and the bloom filter of titles leave few.
+    -- Without FINAL, each change once by its id: of a day's edits the titles leave few.
     pages_before AS
     (
         SELECT source, wiki, title, uniqExact(meta_id) AS edits
-        FROM edits AS changes
+        FROM
+        (
+            SELECT source, wiki, title, toStartOfHour(timestamp) AS hour, meta_id
+            FROM edits
+            WHERE toStartOfHour(timestamp) >= day_begin
+                AND toStartOfHour(timestamp) < day_end
+                AND wiki IN (SELECT wiki FROM candidates)
+                AND title IN (SELECT title FROM candidates)
+                AND type != 'log'
+                AND actor != 'bot'
+        ) AS changes
         INNER JOIN known USING (source)
-        WHERE toStartOfHour(timestamp) >= day_begin
-            AND toStartOfHour(timestamp) < day_end
-            AND toStartOfHour(timestamp) >= begin
-            AND wiki IN (SELECT wiki FROM candidates)
-            AND title IN (SELECT title FROM candidates)
-            AND (source, wiki, title) IN (SELECT source, wiki, title FROM candidates)
-            AND type != 'log'
-            AND actor != 'bot'
+        WHERE hour >= begin AND (source, wiki, title) IN (SELECT source, wiki, title FROM candidates)
         GROUP BY source, wiki, title
     )
 SELECT
@@ -119,7 +138,7 @@ SELECT
     reverters,
     known.hours AS known_hours, -- of the day before, 0: nothing to compare with
     if(known_hours = 0, NULL, pages_before.edits / known_hours) AS usual, -- edits an hour of the page in the day before
-    if(known_hours = 0, NULL, (wiki_edits + least) / (wikis_before.edits / known_hours + least)) AS pace, -- of the wiki, 2: twice its usual
+    if(known_hours = 0, NULL, (wikis_now.edits + least) / (wikis_before.edits / known_hours + least)) AS pace, -- of the wiki, 2: twice its usual
     usual * pace AS expected, -- edits of the page in this hour
     (edits - ifNull(expected, 0)) / sqrt(ifNull(expected, 0) + 1) AS heat, -- how far above what chance gives: 1 often, 3 seldom
     course, -- edits in each twelfth of the hour
@@ -127,6 +146,7 @@ SELECT
     last_rev_id
 FROM candidates
 LEFT JOIN known USING (source)
+LEFT JOIN wikis_now USING (source, wiki)
 LEFT JOIN wikis_before USING (source, wiki)
 LEFT JOIN pages_before USING (source, wiki, title)
 WHERE heat > 0
