@@ -139,10 +139,10 @@ def producer(given: Given) -> Taken:
             return taken(given.events - first, before, watching.usage(), peak=watching.peak_memory)
 
 
-def worker(given: Given) -> Taken:
-    """A topic of full messages into ClickHouse; leaves the database to `queries`."""
+def worker(given: Given, program: str = "services") -> Taken:
+    """A topic of full messages into ClickHouse, by the worker of a program (a module)."""
     with lab(given.work) as made:
-        working = made.start("work", "--name", "worker-1")
+        working = made.start_program(program, "work", "--name", "worker-1")
         made.wait_for(lambda: made.figures("worker-1")["state"] == "running", START_LIMIT)
         client = client_of(made)
         with watched(working.pid) as watching, watched(made.clickhouse.pid) as database:
@@ -176,13 +176,13 @@ def _folded(given: Given) -> list[Rows]:
     made = []
     for key, value in given.messages:
         shard, changes, _ = read_message(str(key).encode(), value)
-        memory = WorkingSet(states.setdefault(shard, _State()), "replay-bench", GRACE)
+        memory = WorkingSet(states.setdefault(shard, State()), "replay-bench", GRACE)
         made.append(fold(changes, shard, "replay-bench", memory))
         memory.write_back()
     return made
 
 
-class _State(dict[str, bytes]):
+class State(dict[str, bytes]):
     """A shard's records."""
 
     get_bytes = dict.get

@@ -234,7 +234,11 @@ class Lab:
 
     def start(self, *command: str, **changed: object) -> "subprocess.Popen[bytes]":
         """A `battlefield` sub-command; `changed` are settings."""
-        process = _spawn(self.settings, command, changed)
+        return self.start_program("services", *command, **changed)
+
+    def start_program(self, program: str, *command: str, **changed: object) -> "subprocess.Popen[bytes]":
+        """A sub-command of another module than `services`."""
+        process = _spawn(self.settings, command, changed, program)
         self.started.append(process)
         return process
 
@@ -262,13 +266,15 @@ class Lab:
         return {**last.figures, "state": last.state} if last else {"state": ""}
 
 
-def _spawn(settings: Settings, command: Sequence[str], changed: dict[str, object]) -> "subprocess.Popen[bytes]":
+def _spawn(
+    settings: Settings, command: Sequence[str], changed: dict[str, object], program: str = "services"
+) -> "subprocess.Popen[bytes]":
     names = ("data_dir", "kafka_bootstrap_servers", "kafka_partitions", "clickhouse_port", "clickhouse_database")
     values = {name: getattr(settings, name) for name in names} | {"worker_changelog": False} | changed
     environment = os.environ | {name.upper(): str(value) for name, value in values.items()}
     with (settings.data_dir / f"{command[0]}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "services", *command], cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", program, *command], cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log
         )
 
 
