@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from dashboards.charts.sides import SIDES, side_colour
+from dashboards.words import duration
 
 # upper bound in seconds, as query `time_to_revert` has them -> words
 SPANS = {
@@ -68,7 +69,11 @@ def speed_by_wiki_chart(wikis: pd.DataFrame) -> alt.LayerChart:
     """`wikis`: rows of query `time_to_revert_by_wiki`, those with the most reverts first."""
     # a logarithm has no place for an edit that was reverted in the same second
     quartiles = wikis[["quarter", "median", "three_quarters"]].clip(lower=1)
-    rows = wikis[["wiki", "reverts"]].assign(rank=range(len(wikis)), **quartiles)
+    by_side = {
+        name: ["–" if pd.isna(seconds) else duration(seconds) for seconds in wikis[name]]
+        for name in ("by_person", "by_temporary", "by_bot")
+    }
+    rows = wikis[["wiki", "reverts"]].assign(rank=range(len(wikis)), **quartiles, **by_side)
     words = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21_600: "6 h", 86_400: "1 day"}
     label = "".join(f"datum.value == {seconds} ? '{text}' : " for seconds, text in words.items()) + "''"
     across = alt.X(
@@ -84,6 +89,9 @@ def speed_by_wiki_chart(wikis: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("median:Q", title="median, seconds", format=",.0f"),
             alt.Tooltip("quarter:Q", title="a quarter within, seconds", format=",.0f"),
             alt.Tooltip("three_quarters:Q", title="three quarters within, seconds", format=",.0f"),
+            alt.Tooltip("by_person:N", title="median of people's reverts"),
+            alt.Tooltip("by_temporary:N", title="of temporary accounts'"),
+            alt.Tooltip("by_bot:N", title="of bots'"),
             alt.Tooltip("reverts:Q", title="reverts", format=","),
         ],
     )

@@ -284,8 +284,10 @@ def test_time_to_revert_is_told_by_span_and_side_and_by_wiki(tables: Settings, r
 
     assert spans == {("bot", 10): 1, ("person", 10): 2, ("person", 30): 1, ("person", 2**32 - 1): 1}
     assert wikis == [
-        {"wiki": "enwiki", "reverts": 4, "quarter": 10, "median": 11, "three_quarters": 80_000},
-        {"wiki": "dewiki", "reverts": 1, "quarter": 5, "median": 5, "three_quarters": 5},
+        {"wiki": "enwiki", "reverts": 4, "quarter": 10, "median": 11, "three_quarters": 80_000}
+        | {"by_person": 11, "by_temporary": None, "by_bot": None},
+        {"wiki": "dewiki", "reverts": 1, "quarter": 5, "median": 5, "three_quarters": 5}
+        | {"by_person": None, "by_temporary": None, "by_bot": 5},
     ]
 
 

@@ -15,8 +15,8 @@ SPEEDS = pd.DataFrame(
     columns=["actor", "up_to", "reverts"],
 )
 BY_WIKI = pd.DataFrame(
-    [("enwiki", 9, 0, 30, 90), ("dewiki", 2, 5, 5, 5)],
-    columns=["wiki", "reverts", "quarter", "median", "three_quarters"],
+    [("enwiki", 9, 0, 30, 90, 45, 600, 2), ("dewiki", 2, 5, 5, 5, None, None, 5)],
+    columns=["wiki", "reverts", "quarter", "median", "three_quarters", "by_person", "by_temporary", "by_bot"],
 )
 SHARES = pd.DataFrame(
     [("enwiki", 100, 10, 400, 4), ("dewiki", 4, 4, 50, 1)],
@@ -68,6 +68,15 @@ def test_an_edit_reverted_in_its_own_second_has_a_place_on_the_logarithm() -> No
     bars = specification(chart)["layer"][0]["encoding"]
     assert bars["x"]["scale"]["type"] == "log"
     assert "'10 min'" in bars["x"]["axis"]["labelExpr"]
+
+
+def test_the_medians_of_each_class_stand_in_words() -> None:
+    rows = speed_by_wiki_chart(BY_WIKI).data
+
+    assert rows[["by_person", "by_temporary", "by_bot"]].to_numpy().tolist() == [
+        ["45 s", "10 min", "2 s"],
+        ["–", "–", "5 s"],
+    ]
 
 
 def test_shares_of_a_handful_of_edits_are_not_shown() -> None:
