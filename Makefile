@@ -87,14 +87,23 @@ format: $(VENV)/dev.stamp ## Put the code into the project's format
 bench: $(VENV)/demo.stamp ## Measure each stage and the whole, over the war game or RECORDING=FILE.jsonl[.gz]
 	@$(VENV)/bin/python -m scripts.bench $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/dev.stamp ## Measure how cost grows with rate, pages and days, and the stack at rest: half an hour
+	@$(VENV)/bin/python -m scripts.bench_growth $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
+
+.PHONY: charts
+charts: $(VENV)/charts.stamp ## Draw docs/charts from what bench-growth measured
+	@$(VENV)/bin/python -m scripts.growth_charts
+
 # The connector is of the version of pyspark in pyproject.toml. Java 17 and Maven are needed.
 SPARK_JARS := build/spark-jars
+KAFKA_JARS := build/kafka-jars
 SPARK_PARTS := org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1 org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.1.1 \
 	org.apache.kafka:kafka-clients:3.9.1 org.apache.commons:commons-pool2:2.12.1
 
 .PHONY: bench-peers
-bench-peers: $(VENV)/peers.stamp $(SPARK_JARS)/stamp ## Measure the worker beside Bytewax and Spark (needs java 17 and mvn)
-	@$(VENV)/bin/python -m scripts.bench_peers --jars $(SPARK_JARS) $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
+bench-peers: $(VENV)/peers.stamp $(SPARK_JARS)/stamp $(KAFKA_JARS)/stamp ## Measure the worker beside Bytewax and Spark (needs java 17 and mvn)
+	@$(VENV)/bin/python -m scripts.bench_peers --jars $(SPARK_JARS) --kafka $(KAFKA_JARS) $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
 $(SPARK_JARS)/stamp: Makefile
 	@mkdir -p $(SPARK_JARS)
@@ -102,6 +111,12 @@ $(SPARK_JARS)/stamp: Makefile
 		mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get -Dartifact=$$part -Dtransitive=false && \
 		mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=$$part -DoutputDirectory=$(CURDIR)/$(SPARK_JARS) \
 		|| exit 1; done
+	@touch $@
+
+# the same Apache Kafka as in tests/standins
+$(KAFKA_JARS)/stamp: tests/standins/redpanda/pom.xml
+	@mkdir -p $(KAFKA_JARS)
+	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(KAFKA_JARS) -DincludeScope=runtime
 	@touch $@
 
 DRILL := $(VENV)/bin/python -m scripts.drill --kills 20 --stream-faults $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
@@ -154,6 +169,10 @@ $(VENV)/demo.stamp: requirements-demo.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/peers.stamp: pyproject.toml $(VENV)/demo.stamp
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,peers]'
+	@touch $@
+
+$(VENV)/charts.stamp: pyproject.toml $(VENV)/demo.stamp
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,charts]'
 	@touch $@
 
 # the tools' lock holds all of the demo's, so both are up to date after it

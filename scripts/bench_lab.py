@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -43,6 +43,7 @@ TOPIC_JSON = b'"replay-bench.eqiad.mediawiki.recentchange"'
 REV_IDS_APART = 10**10  # between the revision ids of two passes over a recording; all real ones are far below
 
 Message = tuple[int, bytes]  # shard, value
+BrokerAt = Callable[[int], AbstractContextManager["subprocess.Popen[bytes]"]]  # a broker at a port of this machine
 
 
 def keep_stdout_for_the_report() -> None:
@@ -198,6 +199,10 @@ class Watched:
                 continue
         return Usage(time.monotonic(), sum(self._cpu.values()))
 
+    def memory(self) -> int:
+        """Bytes that they have now."""
+        return sum(map(_memory, self._all()))
+
     def end(self) -> None:
         """Watch no more."""
         self._ended.set()
@@ -212,7 +217,7 @@ class Watched:
     def _sample(self) -> None:
         while not self._ended.wait(0.5):
             self.usage()
-            self.peak_memory = max(self.peak_memory, sum(map(_memory, self._all())))
+            self.peak_memory = max(self.peak_memory, self.memory())
 
 
 def _memory(process: psutil.Process) -> int:
@@ -251,14 +256,14 @@ class Lab:
         logs = sorted(self.settings.data_dir.glob("*.log"))
         return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')[-1500:]}" for path in logs)
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = RUN_LIMIT) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float = RUN_LIMIT, every: float = POLL) -> None:
         """Until a condition holds. Raises SystemExit with what the parts said when it does not."""
         deadline = time.monotonic() + seconds
         while not condition():
             dead = [process.args for process in self.started if process.poll()]
             if dead or time.monotonic() > deadline:
                 raise SystemExit(f"{dead or 'the measurement'} failed:\n{self.words()}")
-            time.sleep(POLL)
+            time.sleep(every)
 
     def figures(self, role: str) -> dict[str, Any]:
         """A part's newest figures, with its state."""
@@ -279,8 +284,8 @@ def _spawn(
 
 
 @contextmanager
-def lab(folder: Path, bootstrap: str = "") -> Iterator[Lab]:
-    """An empty, migrated stack in `folder`, over its own embedded broker."""
+def lab(folder: Path, broker_at: BrokerAt = running_broker) -> Iterator[Lab]:
+    """An empty, migrated stack in `folder`, over a broker of its own: the embedded one, where no other is named."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the parts end with us
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -290,15 +295,15 @@ def lab(folder: Path, bootstrap: str = "") -> Iterator[Lab]:
         **{
             **defaults,
             "data_dir": folder,
-            "kafka_bootstrap_servers": bootstrap or f"127.0.0.1:{port}",
+            "kafka_bootstrap_servers": f"127.0.0.1:{port}",
             "clickhouse_port": free_port(),
         },
     )
-    with running_broker(port) as broker:
+    with broker_at(port) as broker:
         made = Lab(settings, broker, _spawn(settings, ("serve-clickhouse",), {}))
         made.started.append(made.clickhouse)
         try:
-            made.wait_for(lambda: accepts(settings.clickhouse_port), START_LIMIT)
+            made.wait_for(lambda: accepts(settings.clickhouse_port) and accepts(port), START_LIMIT)
             apply_migrations(settings)
             create_topics(settings)
             yield made

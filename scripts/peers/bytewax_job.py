@@ -15,7 +15,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from scripts.peers.common import FRONTS, PAIRS, WAIT_DAYS, WINDOW, insert, reverted_by, tell
+from scripts.peers.common import FRONTS, PAIRS, WAIT_DAYS, WINDOW, insert, reverted_by, tell_changes, tell_done
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOLD = 20_000  # changes
@@ -65,7 +65,7 @@ class Rows(StatelessSinkPartition[Any]):
 
     def close(self) -> None:
         """The last ones."""
-        insert(self._table, self._columns, self._rows)
+        insert(os.environ["PEER_DATABASE"], self._table, self._columns, list(zip(*self._rows, strict=True)))
         self._rows = []
 
 
@@ -79,7 +79,7 @@ class Reader:
         self.seen += len(changes)
         if self.seen - self.told >= TOLD:
             self.told = self.seen
-            tell(self.seen)
+            tell_changes(self.seen)
         return changes
 
 
@@ -139,7 +139,8 @@ def main() -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         init_db_dir(Path(folder), 1)
         recovery = RecoveryConfig(folder)
-    cli_main(dataflow(), epoch_interval=timedelta(seconds=1), recovery_config=recovery)
+    cli_main(dataflow(), recovery_config=recovery)  # an epoch, after which its state is kept, is of 10 s
+    tell_done()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What both peers share: the definition of a revert pair, and rows into ClickHouse."""
 
+import json
 import os
 from functools import cache
 from typing import Any
@@ -30,18 +31,41 @@ def _client() -> Any:
         port=int(os.environ["CLICKHOUSE_PORT"]),
         username="writer",
         password=os.environ["CLICKHOUSE_PASSWORD"],
-        database=os.environ["PEER_DATABASE"],
         autogenerate_session_id=False,
     )
 
 
-def insert(table: str, columns: tuple[str, ...], rows: list[Any]) -> None:
-    """Rows into the peer's table."""
-    if rows:
-        columnwise = list(zip(*rows, strict=True))
-        _client().insert(table, columnwise, column_names=columns, column_oriented=True, settings={"async_insert": 0})
+def insert(database: str, table: str, columns: tuple[str, ...], columnwise: list[Any]) -> None:
+    """Columns of rows into one of the peer's tables."""
+    if columnwise and columnwise[0]:
+        _client().insert(
+            table,
+            columnwise,
+            database=database,
+            column_names=columns,
+            column_oriented=True,
+            settings={"async_insert": 0},
+        )
 
 
-def tell(changes: int) -> None:
-    """How many changes have been taken so far, for the benchmark that reads this."""
-    print(f"progress {changes}", flush=True)
+# What a peer says to the benchmark that reads its standard output, a line each
+
+
+def tell_changes(count: int) -> None:
+    """So many changes have been taken."""
+    print(f"changes {count}", flush=True)
+
+
+def tell_offsets(query: str, offsets: dict[str, int]) -> None:
+    """A query has come to these offsets, by partition."""
+    print(f"offsets {json.dumps([query, offsets])}", flush=True)
+
+
+def tell_pass(*queries: str) -> None:
+    """A pass over the whole topic begins, shared by these queries."""
+    print(f"pass {' '.join(queries)}", flush=True)
+
+
+def tell_done() -> None:
+    """All is written."""
+    print("done", flush=True)
