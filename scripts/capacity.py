@@ -1,11 +1,12 @@
-"""What a load needs (partitions, shards, workers, cores, bytes), from measured costs, with skew and an outage.
+"""What a load needs (partitions, shards, workers, cores, bytes), from costs a change, with skew and an outage.
 
     python -m scripts.capacity [--times 1 --times 100 --times 10000] [--recording FILE] [--measured scale.json]
 
-A model, and a small one. Costs a change are measured (`scripts.scale_out`) or those of COSTS below, of which three are assumed. Which shard is how busy is
-simulated: the pages of a recording, or of the war game, go through the project's own hash. Whether a plan holds is
-simulated minute by minute: a day with Wikipedia's ups and downs, and an hour in which no worker runs. With
---measured the model is also held against what was measured: it prints both and the difference.
+A model, and a small one. Costs a change come from `scripts.scale_out` or are those of COSTS below, of which three are
+assumed. Which shard is how busy is simulated: the pages of a recording, or of the war game, go through the project's
+own hash. Whether a plan holds is simulated minute by minute: a day with Wikipedia's ups and downs, and an hour in
+which no worker runs. With --measured the model is also held against what was measured: it prints both and the
+difference.
 """
 
 import gzip
@@ -48,7 +49,7 @@ class Costs(NamedTuple):
     clickhouse_bytes: float
 
 
-# The first three: docs/benchmarks.md, stages of 2026-11-24, on a busy machine. The last three are ASSUMED, not measured:
+# The first three: docs/benchmarks.md, 2026-11-24, on a busy machine. The last three are ASSUMED, not measured:
 # the broker's CPU, and the bytes on both disks. `--measured` replaces the CPU costs, not the bytes.
 COSTS = Costs(50.0, 68.0, 56.0, 15.0, 400.0, 130.0)
 PRODUCER_LIMIT = 15_000.0  # events/s that one connection and one process read
