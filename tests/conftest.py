@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -130,11 +131,25 @@ def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def database(clickhouse: Settings) -> Iterator[Settings]:
     """The same ClickHouse with a migrated, empty database for one test alone."""
-    settings = clickhouse.model_copy(update={"clickhouse_database": f"test_{uuid.uuid4().hex[:12]}"})
-    apply_migrations(settings)
-    yield settings
-    with writer_client(settings, database="") as client:
-        client.command(f"DROP DATABASE {settings.clickhouse_database} SYNC")
+    with empty_database(clickhouse) as settings:
+        yield settings
+
+
+@contextmanager
+def empty_database(clickhouse: Settings) -> Iterator[Settings]:
+    """A database with the tables of that of `clickhouse`: copied, which is faster than to migrate."""
+    name, like = f"test_{uuid.uuid4().hex[:12]}", clickhouse.clickhouse_database
+    made = """SELECT create_table_query FROM system.tables WHERE database = {like:String}
+              ORDER BY engine LIKE '%View', engine != 'View', metadata_modification_time"""
+    with writer_client(clickhouse, database="") as client:
+        client.command(f"CREATE DATABASE {name}")
+        for (statement,) in client.query(made, {"like": like}).result_rows:
+            client.command(statement.replace(f"{like}.", f"{name}."))
+        client.command(f"INSERT INTO {name}.schema_migrations SELECT * FROM {like}.schema_migrations")
+        try:
+            yield clickhouse.model_copy(update={"clickhouse_database": name})
+        finally:
+            client.command(f"DROP DATABASE {name} SYNC")
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from services.common.clickhouse import writer_client
-from services.common.migrations import apply_migrations
 from services.common.settings import PROJECT_ROOT, Settings, get_settings
+from tests.conftest import empty_database
 from tests.dashboards.rows import empty
 
 APP = PROJECT_ROOT / "dashboards" / "app.py"
@@ -37,11 +37,17 @@ def point_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Settings], N
 @pytest.fixture(scope="session")
 def board_database(clickhouse: Settings) -> Iterator[Settings]:
     """A database that the tests of pages share."""
-    settings = clickhouse.model_copy(update={"clickhouse_database": "test_board"})
-    apply_migrations(settings)
-    yield settings
-    with writer_client(settings, database="") as client:
-        client.command("DROP DATABASE test_board SYNC")
+    with empty_database(clickhouse) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_are_looked_for_once() -> Iterator[None]:
+    """Streamlit's test runner reads what is installed at each run of a page: a third of the time of these tests."""
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: found)
+        yield
 
 
 @pytest.fixture

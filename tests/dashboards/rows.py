@@ -156,6 +156,7 @@ def edit(settings: Settings, *rows: dict[str, Any]) -> None:
 def empty(settings: Settings) -> None:
     """Empty the tables; that of the migrations stays."""
     with writer_client(settings) as client:
-        named = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
-        for (table,) in client.query(f"{named} AND name != 'schema_migrations'").result_rows:
+        filled = """SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+                    AND total_rows > 0 AND name != 'schema_migrations'"""
+        for (table,) in client.query(filled).result_rows:
             client.command(f"TRUNCATE TABLE {table}")

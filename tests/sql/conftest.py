@@ -1,26 +1,21 @@
 """What the tests of named queries share: tables of their own, and the board's client over them."""
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from services.common.clickhouse import reader_client, writer_client
-from services.common.migrations import apply_migrations
+from services.common.clickhouse import reader_client
 from services.common.settings import Settings
+from tests.conftest import empty_database
 from tests.dashboards.rows import empty
 
 
 @pytest.fixture(scope="module")
 def database_of_queries(clickhouse: Settings) -> Iterator[Settings]:
     """A database of one module, with the project's tables and nothing in them."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    settings = clickhouse.model_copy(update={"clickhouse_database": name})
-    apply_migrations(settings)
-    yield settings
-    with writer_client(settings, database="") as client:
-        client.command(f"DROP DATABASE {name} SYNC")
+    with empty_database(clickhouse) as settings:
+        yield settings
 
 
 @pytest.fixture

@@ -105,9 +105,7 @@ def _again(random: Random, recent: list[Change], offsets: dict[str, int]) -> Cha
     """A change that comes twice: at its own offset, or with its id at another."""
     if random.random() < 0.5:
         return random.choice(recent)
-    # The twin at once: were its window closed in between, the worker would take it for a late change, and which of the
-    # two stays in the table were open.
-    twin = recent[-1]
+    twin = random.choice(recent)  # its window may be closed by now
     offsets[twin.source_topic] += 1
     return Change(
         **{f: getattr(twin, f) for f in twin.__struct_fields__} | {"source_offset": offsets[twin.source_topic]}

@@ -16,9 +16,10 @@ from tests.sql.ask import at
 MOVING = {"quiet_seconds", "seconds_since_stored"}  # what the clock changes between two answers
 
 
-@pytest.fixture
-def filled(tables: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def filled(database_of_queries: Settings) -> Settings:
     """One row or more of all that the board asks for, around noon of 2024."""
+    tables = database_of_queries
     wikis = ("enwiki", "dewiki")
     insert(tables, "edits", *({"source_offset": n, "timestamp": at(n), "wiki": w} for n, w in enumerate(wikis)))
     insert(tables, "fronts", *({"window_start": at(n), "wiki": w} for n in (1, 70) for w in wikis))

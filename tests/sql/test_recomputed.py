@@ -74,14 +74,6 @@ def test_recomputed_equals_what_the_worker_wrote(database: Settings, reader: Cli
         assert recomputed(reader, table, LONG_AGO, FAR_AHEAD, "replay-x") == {
             row for row in expected if row[table.columns.index("source")] == "replay-x"
         }
-
-
-@pytest.mark.parametrize(("seed", "days"), [(1, 0.1), (2, 1.5), (3, 6)])
-def test_recomputed_battles_and_alerts_equal_what_the_worker_wrote(
-    database: Settings, reader: Client, seed: int, days: float
-) -> None:
-    store(database, fold(random_changes(seed, 3_000, seconds=int(days * 86_400)), seed=seed))
-
     assert min(agree(reader).values()) > 5
 
 
