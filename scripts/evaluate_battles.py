@@ -20,28 +20,12 @@ from services.simulator.events import stamp
 from services.simulator.truth import truth_of
 from services.simulator.wargame import WarGame
 from services.worker.engage import engage
+from services.worker.memory import DictState, ShardMemory
 from services.worker.rows import BATTLES
-from services.worker.state import WorkingSet
 
 GRACE = 3600  # seconds, as by default
 BATCH = 500  # changes folded at once
 TOLERANCE = 1  # seconds; begin and end are timestamps of reverts, of whole seconds
-
-
-class Memory(dict[str, bytes]):
-    """Quix state's part that the worker uses."""
-
-    def get_bytes(self, key: str) -> bytes | None:
-        """See KeyValue."""
-        return self.get(key)
-
-    def set_bytes(self, key: str, value: bytes) -> None:
-        """See KeyValue."""
-        self[key] = value
-
-    def delete(self, key: str) -> None:
-        """See KeyValue."""
-        self.pop(key, None)
 
 
 class Score(NamedTuple):
@@ -79,15 +63,14 @@ def play(seed: int, events: int) -> tuple[list[dict[str, Any]], list[dict[str, A
     stories: list[Any] = []
     game = WarGame(seed, events=events, tell=stories.extend)
     topic = f"{game.name}.codfw.mediawiki.recentchange"
-    memories: defaultdict[int, Memory] = defaultdict(Memory)
+    memories: defaultdict[int, ShardMemory] = defaultdict(lambda: ShardMemory(DictState(), game.name, GRACE))
     waiting: defaultdict[int, list[Change]] = defaultdict(list)
     battles: dict[Any, dict[str, Any]] = {}
     hits: dict[int, str] = {}
 
     def fold(shard: int) -> None:
-        working = WorkingSet(memories[shard], game.name, GRACE)
-        rows = engage(waiting.pop(shard), shard, game.name, working)
-        working.write_back()
+        rows = engage(waiting.pop(shard), shard, game.name, memories[shard])
+        memories[shard].write_back()
         for row in rows.battles.values():
             battle = dict(zip(BATTLES.columns, row, strict=True))
             battles[battle["battle_id"]] = battle

@@ -13,7 +13,8 @@ from unittest.mock import patch
 
 from services.cli import main
 from services.worker import engage as step
-from services.worker.state import PageState, WorkingSet
+from services.worker.memory import ShardMemory
+from services.worker.state import PageState
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def without_engine() -> Iterator[None]:
     with (
         patch.object(step, "parse_summary", lambda *_: None),
         patch.object(step, "_remember", lambda *_: None),
-        patch.object(WorkingSet, "page", lambda *_: PageState()),
+        patch.object(ShardMemory, "page", lambda *_: PageState()),
     ):
         yield
 

@@ -55,7 +55,7 @@ def change(offset: int = 0, **changed: Any) -> Change:
     """One accepted change; `bot=True` makes the editor a bot."""
     bot = changed.pop("bot", False)
     fields: dict[str, Any] = {
-        "meta_id": uuid5(NAMESPACE_URL, f"event {offset}"),
+        "meta_id": str(uuid5(NAMESPACE_URL, f"event {offset}")),
         "source_topic": TOPIC,
         "source_partition": 0,
         "source_offset": offset,

@@ -8,9 +8,9 @@ Topics
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple, TypeAlias
-from uuid import UUID
 from zlib import crc32
 
 import msgspec
@@ -40,7 +40,8 @@ UInt32: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
 Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 Natural63: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # msgspec takes bounds that fit 64 bits alone
 # MediaWiki's database names; a hostile source must not fill LowCardinality dictionaries with free text
-WikiName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+_WIKI_NAME = r"^[a-z0-9_-]{1,64}$"
+WikiName: TypeAlias = Annotated[str, Meta(pattern=_WIKI_NAME)]
 
 
 # How Wikimedia says that a revision reverts others (schema mediawiki/revision/create: rev_revert_method).
@@ -59,11 +60,11 @@ class Origin(NamedTuple):
 class Change(msgspec.Struct, omit_defaults=True, gc=False):
     """One accepted change. Fields are named as the columns of `battlefield.edits`."""
 
-    meta_id: UUID
+    meta_id: Annotated[str, Meta(min_length=36, max_length=36)]  # a UUID; see `id_bytes`
     source_topic: str
     source_partition: UInt16
     source_offset: Natural63
-    wiki: WikiName
+    wiki: str  # see `is_wiki_name`
     server_name: str
     namespace: Int32
     title: str
@@ -170,6 +171,20 @@ def replayed_topic(source_topic: str) -> str:
 def is_replayed(source_topic: str) -> bool:
     """Is it such a topic? In SQL: `endsWith(source_topic, '.replayed')`."""
     return source_topic.endswith(_REPLAYED)
+
+
+@lru_cache(maxsize=4_096)  # Wikimedia has about 1,000; to check each change's anew would cost half its decoding
+def is_wiki_name(wiki: str) -> bool:
+    """Is it a database name of MediaWiki's?"""
+    return re.search(_WIKI_NAME, wiki) is not None
+
+
+def id_bytes(meta_id: str) -> bytes:
+    """The 16 bytes of a UUID. Raises ValueError where it is none."""
+    found = bytes.fromhex(meta_id.replace("-", ""))
+    if len(found) != 16:
+        raise ValueError(f"{meta_id!r} is no UUID")
+    return found
 
 
 def shard_of(wiki: str, title: str) -> int:

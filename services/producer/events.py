@@ -8,7 +8,6 @@ missing on the wire has a default.
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple, TypeAlias
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta as Bounds
@@ -39,6 +38,8 @@ REVISION_CREATE_BEGINS = '{"$schema":"/mediawiki/revision/create/'  # how Wikime
 
 KEPT_TYPES = frozenset({"edit", "new", "log"})
 
+_UUID = "^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
 
 class Dropped(NamedTuple):
     """A change that is not stored on purpose: counted under its reason."""
@@ -67,7 +68,7 @@ Outcome: TypeAlias = Change | Declaration | Dropped | DeadLetter
 class WireMeta(msgspec.Struct, gc=False):
     """`meta`: the event's envelope."""
 
-    id: UUID
+    id: Annotated[str, Bounds(pattern=_UUID)]
     topic: Annotated[str, Bounds(min_length=1, max_length=249)]  # Kafka's own limit for topic names
     partition: UInt16
     offset: Natural63
@@ -209,7 +210,7 @@ def _read_revision(data: str, received: int, fallback: Callable[[], Origin | Non
 def _to_change(wire: WireChange, received: int) -> Change:
     meta, length, revision = wire.meta, wire.length or _no_length, wire.revision or _no_revision
     return Change(
-        meta_id=meta.id,
+        meta_id=meta.id.lower(),
         source_topic=meta.topic,
         source_partition=meta.partition,
         source_offset=meta.offset,

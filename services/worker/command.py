@@ -1,5 +1,6 @@
 """`battlefield work`: wiki.edits -> ClickHouse, one worker of a group."""
 
+import gc
 import json
 import time
 from collections import deque
@@ -154,6 +155,8 @@ def make_application(settings: Settings, group: str, state_dir: Path, figures: F
 
 def work(settings: Settings, name: str) -> None:
     """Run until SIGTERM or SIGINT."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
     figures = Figures(settings, name)
     figures.beat()
     create_topics(settings)
@@ -179,7 +182,7 @@ def work(settings: Settings, name: str) -> None:
         # disk is current. It comes from them, or from ClickHouse, in any case.
         app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
     continuity = Continuity(places.committed, skip_lost=settings.worker_skip_lost)
-    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, continuity, settings.window_grace)
+    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, continuity)
     try:
         app.run()
     except (ClickHouseError, KafkaException):

@@ -31,14 +31,15 @@ from services.common.change import (
     decode_dead_letter,
     decode_ledger_page,
     encode,
+    is_wiki_name,
     shard_of,
     source_of,
 )
 from services.worker.continuity import Continuity
 from services.worker.engage import Rows, engage, no_rows
+from services.worker.memory import KeyValue
 from services.worker.rows import dead_letter_row, ledger_row
-from services.worker.seed import Seeder
-from services.worker.state import KeyValue, WorkingSet
+from services.worker.seed import Place, Seeder
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ _decode_change = msgspec.json.Decoder(Change).decode
 _decode_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continuity, grace: int) -> None:
+def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continuity) -> None:
     """Declare the dataflow on `app`."""
     # as bytes: a deserializer of Quix's that fails ends the worker
     topic = {"key_deserializer": "bytes", "value_deserializer": "bytes"}
@@ -56,7 +57,7 @@ def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continui
         continuity.follow(context.topic, context.partition, context.offset)
 
     edits = app.dataframe(app.topic(EDITS_TOPIC, **topic))  # type: ignore[arg-type] # literals of a union
-    edits.update(nothing_lost).apply(fight(seeder, grace), stateful=True, metadata=True).sink(sink)
+    edits.update(nothing_lost).apply(fight(seeder), stateful=True, metadata=True).sink(sink)
 
     letters = app.dataframe(app.topic(DEAD_LETTERS_TOPIC, **topic))  # type: ignore[arg-type]
     letters.update(nothing_lost).apply(read_dead_letter).sink(sink)
@@ -65,7 +66,7 @@ def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continui
     pages.update(nothing_lost).apply(read_ledger_page).sink(sink)
 
 
-def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[Any, Any]], Rows]:
+def fight(seeder: Seeder) -> Callable[[bytes, Any, int, Any, State[Any, Any]], Rows]:
     """The step of `wiki.edits`: one message in, the rows that follow from it out."""
 
     def step(value: bytes, key: Any, timestamp: int, headers: Any, state: State[Any, Any]) -> Rows:  # noqa: ARG001 - Quix's order
@@ -75,30 +76,29 @@ def fight(seeder: Seeder, grace: int) -> Callable[[bytes, Any, int, Any, State[A
         context = message_context()
         seeder.follow(context.partition, context.offset)
         for source, group in groupby(changes, key=lambda change: source_of(change.source_topic)):
-            seeder.ensure_current(state, source, shard, context.partition)
-            rows.merge(engage_or_refuse(list(group), shard, source, state, seeder, grace))
+            place = Place(context.partition, source, shard)
+            rows.merge(engage_or_refuse(list(group), place, state, seeder))
         return rows
 
     return step
 
 
-def engage_or_refuse(
-    changes: list[Change], shard: int, source: str, state: KeyValue, seeder: Seeder, grace: int
-) -> Rows:
+def engage_or_refuse(changes: list[Change], place: Place, state: KeyValue, seeder: Seeder) -> Rows:
     """Fold changes; where one cannot be, fold the others one by one and refuse that one."""
-    memory = WorkingSet(state, source, grace)
+    memory = seeder.memory(state, place)
     try:
-        rows = engage(changes, shard, source, memory)
+        rows = engage(changes, place.shard, place.source, memory)
     except Exception as error:
+        seeder.drop(place)
         if len(changes) > 1:
             rows = no_rows()
             for change in changes:
-                rows.merge(engage_or_refuse([change], shard, source, state, seeder, grace))
+                rows.merge(engage_or_refuse([change], place, state, seeder))
             return rows
         log.exception("a change cannot be processed")
         return no_rows()._replace(dead_letters=[dead_letter_row(_refused(changes[0], "unprocessable", repr(error)))])
     memory.write_back()
-    seeder.note(source, shard)
+    seeder.note(place)
     return rows
 
 
@@ -119,21 +119,31 @@ def read_message(key: bytes | None, value: bytes | None) -> tuple[int, list[Chan
 def read_changes(value: bytes) -> tuple[list[Change], list[DeadLetter]]:
     """The changes of a message, and dead letters for those that are none."""
     try:
-        return decode_changes(value), []
+        changes = decode_changes(value)
+        for wiki in {change.wiki for change in changes}:
+            _require_wiki_name(wiki)
+        return changes, []
     except UNREADABLE as error:
         fault = str(error)
     try:
         parts = _decode_parts(value)
     except UNREADABLE:
         return [], [_unreadable(value, fault)]
-    changes: list[Change] = []
+    changes = []
     letters: list[DeadLetter] = []
     for part in parts:
         try:
-            changes.append(_decode_change(part))
+            change = _decode_change(part)
+            _require_wiki_name(change.wiki)
+            changes.append(change)
         except UNREADABLE as error:
             letters.append(_unreadable(bytes(part), str(error)))
     return changes, letters
+
+
+def _require_wiki_name(wiki: str) -> None:
+    if not is_wiki_name(wiki):
+        raise msgspec.ValidationError(f"{wiki!r} is no wiki's database name")
 
 
 def read_dead_letter(value: bytes | None) -> Rows:

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 from services.common.change import Change, DeadLetter, LedgerPage
 from services.worker.battles import Ending, battle_id, intensity, mutual_pairs, page_kind, sides
 from services.worker.reverts import Revert
-from services.worker.state import Battle, Tally
+from services.worker.state import Battle
 from services.worker.summaries import Claim
 from services.worker.watch import Alert, describe
+from services.worker.windows import Tally
 
 
 class Table(NamedTuple):
-    """A table's columns; naming the types spares a DESCRIBE before each insert."""
+    """A table's columns as the worker writes them."""
 
     name: str
     columns: tuple[str, ...]
@@ -196,12 +197,12 @@ NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no clai
 
 
 def edit_row(
-    change: Change, source: str, shard: int, sequence: int, late: bool, claim: Claim | None
+    change: Change, change_id: bytes, source: str, shard: int, sequence: int, late: bool, claim: Claim | None
 ) -> tuple[Any, ...]:
     """A row of EDITS."""
     said = claim or NO_CLAIM
     return (
-        change.meta_id,
+        change_id.hex(),
         source,
         change.source_topic,
         change.source_partition,
@@ -215,7 +216,7 @@ def edit_row(
         change.actor,
         change.comment,
         change.timestamp,
-        change.received,
+        change.received / 1000,
         change.rev_id,
         change.old_rev_id,
         change.length_old,
@@ -343,14 +344,14 @@ def alert_row(change: Change, source: str, shard: int, alert: Alert) -> tuple[An
     )
 
 
-def duplicate_row(change: Change) -> tuple[Any, ...]:
+def duplicate_row(change: Change, change_id: bytes) -> tuple[Any, ...]:
     """A row of DUPLICATES."""
     return (
         change.source_topic,
         change.source_partition,
         change.source_offset,
         change.wiki,
-        change.meta_id,
+        change_id.hex(),
         change.timestamp,
         1,
     )

@@ -18,7 +18,8 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 from services.common.change import Change
 from services.worker.engage import engage
-from services.worker.state import PAGE_MEMORY, KeyValue, WorkingSet
+from services.worker.memory import KeyValue, ShardMemory
+from services.worker.state import PAGE_MEMORY
 
 BATCH = 5_000  # changes folded between two write-backs
 PATIENCE = 240.0  # seconds to wait for ClickHouse; Kafka takes a consumer for dead after 300 without a poll
@@ -42,9 +43,10 @@ GROUP BY source_topic, source_partition
 # Late changes never were in the state. Without FINAL: a row that was written twice has one source offset, and
 # `engage` leaves the second out.
 REMEMBERED = """
-SELECT meta_id, source_topic, source_partition, source_offset, wiki, server_name, namespace, title, type, user, actor,
-       comment, toUnixTimestamp(timestamp), toUnixTimestamp64Milli(received), rev_id, old_rev_id,
-       length_old, length_new, minor, log_type, log_action, log_params, declared_method, declared_rev_ids
+SELECT toString(meta_id), source_topic, source_partition, source_offset, wiki, server_name, namespace, title, type,
+       user, actor, comment, toUnixTimestamp(timestamp), toUnixTimestamp64Milli(received), rev_id, old_rev_id,
+       length_old, length_new, minor, log_type, log_action, log_params,
+       declared_method, declared_rev_ids
 FROM edits
 WHERE shard = {shard:UInt8} AND source = {source:String} AND NOT late
     AND timestamp >= least(
@@ -84,7 +86,7 @@ class Place(NamedTuple):
 
 
 class Seeder:
-    """Knows for which shards this process holds current state, and seeds the others."""
+    """Holds the memory of the shards for which this process has current state, and seeds the others."""
 
     def __init__(
         self, client_factory: Callable[[], Client], grace: int, *, changelog: bool, on_wait: Callable[[str], None]
@@ -94,6 +96,7 @@ class Seeder:
         self._grace = grace
         self._changelog = changelog
         self._on_wait = on_wait
+        self._memories: dict[Place, ShardMemory] = {}
         self._current: set[Place] = set()
         self._current_since: set[Place] = set()  # of these, found so since the last checkpoint
         self._changed: set[tuple[str, int]] = set()  # (source, shard) whose state has changed since then
@@ -105,33 +108,27 @@ class Seeder:
         between, and the state on this disk may be old."""
         if offset != self._next_since.get(partition, self._next.get(partition)):
             self._current = {place for place in self._current if place.partition != partition}
+            self._memories = {place: of for place, of in self._memories.items() if place.partition != partition}
         self._next_since[partition] = offset + 1
 
-    def ensure_current(self, state: KeyValue, source: str, shard: int, partition: int) -> None:
-        """Seed the shard unless its state is this process's own, or holds just what ClickHouse does.
+    def memory(self, state: KeyValue, place: Place) -> ShardMemory:
+        """The shard's memory, over `state`; seeded where this process has no current state.
 
-        A changelog makes any state that is there current. Without one, ClickHouse's newest sequence number tells.
         Raises OperationalError after PATIENCE seconds without ClickHouse.
         """
-        place = Place(partition, source, shard)
-        if place in self._current:
-            return
-        sequence = WorkingSet(state, source, self._grace).shard.sequence
-        if not (self._changelog and sequence > 0):
-            stored, newest = self._ask(STORED, shard=shard, source=source)[0]
-            # Fewer in ClickHouse: rows of the open checkpoint are still on the way. Without such rows a crash of the
-            # machine took some that were stored; the producer reads them again, and this state would drop them.
-            if stored > sequence or (stored < sequence and (source, shard) not in self._changed):
-                began = time.monotonic()
-                count = self._seed(state, source, shard, stored, int(newest.timestamp()))
-                seconds = round(time.monotonic() - began, 2)
-                log.info("seeded", source=source, shard=shard, changes=count, seconds=seconds)
-        self._current.add(place)
-        self._current_since.add(place)
+        memory = self._memories.get(place)
+        if memory is None:
+            memory = self._memories[place] = self._load(state, place)
+        memory.use(state)
+        return memory
 
-    def note(self, source: str, shard: int) -> None:
+    def drop(self, place: Place) -> None:
+        """The memory is not what the state is any more: load it again."""
+        self._memories.pop(place, None)
+
+    def note(self, place: Place) -> None:
         """The shard's state has been changed, and the change is not yet committed."""
-        self._changed.add((source, shard))
+        self._changed.add((place.source, place.shard))
 
     def settle(self, *, committed: bool) -> None:
         """The checkpoint was written, or dropped: then the state goes back with it, and its messages come again."""
@@ -139,25 +136,45 @@ class Seeder:
             self._next |= self._next_since
         else:
             self._current -= self._current_since
+            self._memories.clear()
         self._next_since.clear()
         self._current_since.clear()
         self._changed.clear()
 
-    def _seed(self, state: KeyValue, source: str, shard: int, sequence: int, newest: int) -> int:
+    def _load(self, state: KeyValue, place: Place) -> ShardMemory:
+        """From state that is this process's own, or holds just what ClickHouse does; else from ClickHouse.
+
+        A changelog makes any state that is there current. Without one, ClickHouse's newest sequence number tells.
+        """
+        memory = ShardMemory(state, place.source, self._grace)
+        if place in self._current:
+            return memory
+        sequence = memory.shard.sequence
+        if not (self._changelog and sequence > 0):
+            stored, newest = self._ask(STORED, shard=place.shard, source=place.source)[0]
+            # Fewer in ClickHouse: rows of the open checkpoint are still on the way. Without such rows a crash of the
+            # machine took some that were stored; the producer reads them again, and this state would drop them.
+            if stored > sequence or (stored < sequence and (place.source, place.shard) not in self._changed):
+                began = time.monotonic()
+                count = self._seed(memory, place, stored, int(newest.timestamp()))
+                seconds = round(time.monotonic() - began, 2)
+                log.info("seeded", source=place.source, shard=place.shard, changes=count, seconds=seconds)
+        self._current.add(place)
+        self._current_since.add(place)
+        return memory
+
+    def _seed(self, memory: ShardMemory, place: Place, sequence: int, newest: int) -> int:
+        source, shard = place.source, place.shard
         first = newest - PAGE_MEMORY - self._grace
-        memory = WorkingSet(state, source, self._grace)
         memory.forget()
-        memory.write_back()
         changes = [
             Change(*row)
             for row in self._ask(REMEMBERED, shard=shard, source=source, memory=PAGE_MEMORY, **{"from": first})
         ]
         for start in range(0, len(changes), BATCH):
             self._on_wait(f"seeding shard {shard}: {start} of {len(changes)} changes")
-            memory = WorkingSet(state, source, self._grace)
             engage(changes[start : start + BATCH], shard, source, memory)
             memory.write_back()
-        memory = WorkingSet(state, source, self._grace)
         memory.shard.sequence = sequence
         memory.shard.offsets = dict(self._ask(OFFSETS, shard=shard, source=source))
         memory.write_back()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
@@ -34,6 +35,8 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 PASSING_CODES = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 425})
 
 _SHARD, _SOURCE, _TIMESTAMP = (EDITS.columns.index(name) for name in ("shard", "source", "timestamp"))
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 log = structlog.get_logger()
 
@@ -139,13 +142,22 @@ def _begins_of_months(oldest: int, newest: int) -> list[int]:
 
 
 def insert(client: Client, table: Table, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows column-wise: eight times as fast as row-wise with this client."""
-    client.insert(
-        table.name,
-        list(zip(*rows, strict=True)),
-        column_names=table.columns,
-        column_type_names=table.types,
-        column_oriented=True,
-        # on by default since 26.3; a checkpoint may only be committed over rows that are really written
-        settings={"async_insert": 0},
-    )
+    """Insert rows as JSON lines.
+
+    That takes a tenth of this process's time that ClickHouse's own columns take through this client, and costs
+    ClickHouse half as much again. Dead letters hold raw bytes, which JSON cannot say: they go as columns.
+    """
+    # async inserts are on by default since 26.3; a checkpoint may only be committed over rows that are really written
+    settings = {"async_insert": 0}
+    if table is DEAD_LETTERS:
+        client.insert(
+            table.name,
+            list(zip(*rows, strict=True)),
+            column_names=table.columns,
+            column_type_names=table.types,
+            column_oriented=True,
+            settings=settings,
+        )
+        return
+    settings["input_format_json_named_tuples_as_objects"] = 0  # as lists, like the lines themselves
+    client.raw_insert(table.name, table.columns, _encode_lines(rows), settings, fmt="JSONCompactEachRow")

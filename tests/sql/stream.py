@@ -15,9 +15,9 @@ from services.common.change import Change, actor_of, shard_of, source_of
 from services.common.clickhouse import writer_client
 from services.common.settings import Settings
 from services.worker.engage import Rows, engage, no_rows
+from services.worker.memory import ShardMemory
 from services.worker.rows import ALERTS, BATTLES, DUPLICATES, EDITS, FRONTS, REVERTS
 from services.worker.sink import insert
-from services.worker.state import WorkingSet
 from tests.unit.test_worker_engage import Memory
 
 START = 1_790_000_000  # 2026-09-21T14:13:20Z
@@ -47,7 +47,7 @@ def random_changes(seed: int, count: int, *, seconds: int) -> list[Change]:
         timestamp = START + seconds * number // count - random.choices((0, 40, 2_000, 9_000), (10, 5, 2, 1))[0]
         changes.append(
             Change(
-                meta_id=UUID(int=random.getrandbits(128)),
+                meta_id=str(UUID(int=random.getrandbits(128))),
                 source_topic=topic,
                 source_partition=0,
                 source_offset=offsets[topic],
@@ -126,7 +126,7 @@ def fold(changes: list[Change], *, seed: int = 0, memories: dict[int, Memory] | 
         for change in message:
             groups[shard_of(change.wiki, change.title), source_of(change.source_topic)].append(change)
         for (shard, source), group in groups.items():
-            working = WorkingSet(memories[shard], source, GRACE)
+            working = ShardMemory(memories[shard], source, GRACE)
             written.append(engage(group, shard, source, working))
             working.write_back()
     return written

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError
@@ -17,9 +18,8 @@ from services.common.queries import run_query
 from services.common.settings import Settings
 from services.worker.engage import engage
 from services.worker.rows import EDITS, LEDGER
-from services.worker.seed import Seeder
+from services.worker.seed import Place, Seeder
 from services.worker.sink import ClickHouseSink, insert
-from services.worker.state import WorkingSet
 from tests.events import TOPIC, change
 from tests.sql.stream import GRACE
 from tests.unit.test_worker_engage import Memory
@@ -33,18 +33,19 @@ class Crash:
     def __init__(self, client: Client, parts: int) -> None:
         self._client, self._left = client, parts
 
-    def insert(self, table: str, columns: list[Any], **options: Any) -> None:
+    def raw_insert(self, table: str, columns: list[str], lines: bytes, settings: dict[str, Any], *, fmt: str) -> None:
         """See clickhouse-connect."""
         if table != EDITS.name:
-            self._client.insert(table, columns, **options)
+            self._client.raw_insert(table, columns, lines, settings, fmt=fmt)
             return
         at = EDITS.columns.index("timestamp")
-        rows = sorted(zip(*columns, strict=True), key=lambda row: month(row[at]), reverse=True)
+        rows = [msgspec.json.decode(line) for line in lines.splitlines()]
+        rows.sort(key=lambda row: month(row[at]), reverse=True)
         for _, part in groupby(rows, key=lambda row: month(row[at])):
             if not self._left:
                 raise OperationalError("the plug is pulled")
             self._left -= 1
-            self._client.insert(table, list(zip(*part, strict=True)), **options)
+            self._client.raw_insert(table, columns, msgspec.json.Encoder().encode_lines(part), settings, fmt=fmt)
 
 
 def month(timestamp: int) -> str:
@@ -58,11 +59,10 @@ def work(client: Client, changes: list[Change], parts: int) -> None:
     memories: dict[int, Memory] = defaultdict(Memory)
     for one in changes:
         shard = shard_of(one.wiki, one.title)
-        seeder.ensure_current(memories[shard], "live", shard, 0)
-        working = WorkingSet(memories[shard], "live", GRACE)
-        sink.add(engage([one], shard, "live", working))
-        working.write_back()
-        seeder.note("live", shard)
+        memory = seeder.memory(memories[shard], place := Place(0, "live", shard))
+        sink.add(engage([one], shard, "live", memory))
+        memory.write_back()
+        seeder.note(place)
     sink.flush()
 
 

@@ -21,7 +21,7 @@ from services.producer.events import read_event
 from services.simulator.events import stamp
 from services.simulator.wargame import WarGame
 from services.worker.rows import FRONTS, REVERTS, Table
-from services.worker.seed import Seeder
+from services.worker.seed import Place, Seeder
 from services.worker.state import REVISIONS
 from tests.events import change
 from tests.recorded import recorded
@@ -121,7 +121,7 @@ def test_a_seeded_worker_goes_on_with_the_battles_and_alerts_that_it_has_lost(
         for shard in memories:
             seeder = Seeder(lambda client=client: client, GRACE, changelog=False, on_wait=lambda _: None)
             for source in ("live", "replay-x"):
-                seeder.ensure_current(lost[shard], source, shard, 0)
+                seeder.memory(lost[shard], Place(0, source, shard))
 
     store(database, fold(changes[1_500:], memories=lost))
 

@@ -4,7 +4,7 @@ from scripts.bench import Taken
 from scripts.engine_cost import kept_speed, page_sizes, sizes_of
 from scripts.without_engine import without_engine
 from services.worker.engage import engage
-from services.worker.state import WorkingSet
+from services.worker.memory import ShardMemory
 from tests.events import change
 from tests.unit.test_worker_engage import GRACE, ROLLBACK, Memory
 
@@ -41,7 +41,7 @@ def test_the_speed_that_is_kept_is_of_medians() -> None:
 
 
 def test_without_the_engine_changes_and_windows_are_the_same_and_nothing_else_is_there() -> None:
-    whole, bare = WorkingSet(Memory(), "live", GRACE), WorkingSet(kept := Memory(), "live", GRACE)
+    whole, bare = ShardMemory(Memory(), "live", GRACE), ShardMemory(kept := Memory(), "live", GRACE)
 
     rows = engage(WAR, 3, "live", whole)
     with without_engine():
@@ -52,4 +52,4 @@ def test_without_the_engine_changes_and_windows_are_the_same_and_nothing_else_is
     assert (without.reverts, without.battles, without.alerts) == ([], {}, [])
     assert len(without.edits) == len(rows.edits) == 4
     assert {key[:4] for key in without.fronts} <= {key[:4] for key in rows.fronts}
-    assert not [name for name in kept if name.startswith("p")]
+    assert not [name for name in kept if name.startswith(b"p")]

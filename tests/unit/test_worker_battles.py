@@ -8,8 +8,8 @@ import pytest
 from services.common.queries import QUERIES
 from services.worker.battles import MOST_FIGHTERS, ROUTINE, is_battlefield, page_kind
 from services.worker.engage import engage
+from services.worker.memory import ShardMemory
 from services.worker.rows import BATTLES
-from services.worker.state import WorkingSet
 from tests.events import START, change
 from tests.unit.test_worker_engage import GRACE, ROLLBACK, Memory
 
@@ -36,7 +36,7 @@ class Page:
             namespace=self.namespace,
             **changed,
         )
-        working = WorkingSet(self.memory, "live", GRACE)
+        working = ShardMemory(self.memory, "live", GRACE)
         rows = engage([one], 3, "live", working)
         working.write_back()
         for row in rows.battles.values():

@@ -1,6 +1,6 @@
 """What comes off the broker is read, refused with a reason, or folded; nothing ends the worker."""
 
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,17 +14,20 @@ from services.worker.pipeline import (
     read_message,
 )
 from services.worker.rows import DEAD_LETTERS
+from services.worker.seed import Place, Seeder
 from tests.events import change
 from tests.unit.test_worker_engage import GRACE, Memory
 
 SHARD = shard_of("enwiki", "Battle of Nowhere")
 
 
-class Seeder:
-    """Notes only."""
+PLACE = Place(0, "live", SHARD)
 
-    def note(self, *_: Any) -> None:
-        """See services.worker.seed.Seeder."""
+
+def seeder() -> Seeder:
+    """Over an empty ClickHouse."""
+    empty = SimpleNamespace(query=lambda *_: SimpleNamespace(result_rows=[(0, None)]))
+    return Seeder(lambda: empty, GRACE, changelog=False, on_wait=lambda _: None)
 
 
 def test_a_message_gives_its_shard_and_its_changes():
@@ -68,7 +71,7 @@ def test_a_change_that_cannot_be_folded_is_refused_alone(monkeypatch):
         return real(changes, *rest)
 
     monkeypatch.setattr(pipeline, "engage", engage)
-    rows = engage_or_refuse([change(n) for n in (1, 2, 3)], SHARD, "live", Memory(), Seeder(), GRACE)
+    rows = engage_or_refuse([change(n) for n in (1, 2, 3)], PLACE, Memory(), seeder())
     assert len(rows.edits) == 2
     (row,) = rows.dead_letters
     letter = dict(zip(DEAD_LETTERS.columns, row, strict=True))

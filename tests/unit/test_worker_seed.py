@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from services.worker.engage import engage
-from services.worker.seed import OFFSETS, REMEMBERED, STORED, Seeder
-from services.worker.state import WorkingSet
+from services.worker.memory import ShardMemory
+from services.worker.seed import OFFSETS, REMEMBERED, STORED, Place, Seeder
 from tests.events import START, TOPIC, change
 from tests.unit.test_worker_engage import GRACE, Memory
 
 SHARD, PARTITION = 7, 3
+PLACE = Place(PARTITION, "live", SHARD)
 
 
 class ClickHouse:
@@ -40,19 +41,19 @@ def seeder(clickhouse: ClickHouse, *, changelog: bool = False) -> Seeder:
 
 
 def fold(state: Memory, first: int, last: int) -> None:
-    memory = WorkingSet(state, "live", GRACE)
+    memory = ShardMemory(state, "live", GRACE)
     engage([change(n) for n in range(first, last)], SHARD, "live", memory)
     memory.write_back()
 
 
 def sequence(state: Memory) -> int:
-    return WorkingSet(state, "live", GRACE).shard.sequence
+    return ShardMemory(state, "live", GRACE).shard.sequence
 
 
 def come(to: Seeder, state: Memory, offset: int) -> None:
     """A message with that offset."""
     to.follow(PARTITION, offset)
-    to.ensure_current(state, "live", SHARD, PARTITION)
+    to.memory(state, PLACE)
 
 
 @pytest.mark.parametrize(("on_disk", "stored", "seeded"), [(5, 5, False), (3, 5, True), (0, 5, True), (5, 3, True)])
@@ -73,7 +74,7 @@ def test_a_shard_is_asked_for_once_while_its_messages_follow_each_other() -> Non
     for offset in range(100, 110):
         come(ours, state, offset)
         fold(state, offset, offset + 1)
-        ours.note("live", SHARD)
+        ours.note(PLACE)
         if offset % 3 == 0:
             clickhouse.stored = sequence(state)
             ours.settle(committed=True)
@@ -85,7 +86,7 @@ def test_a_gap_means_that_another_worker_may_have_had_the_partition() -> None:
     ours = seeder(clickhouse)
     come(ours, state, 100)
     fold(state, 0, 2)
-    ours.note("live", SHARD)
+    ours.note(PLACE)
     clickhouse.stored = 2
     ours.settle(committed=True)
     clickhouse.stored = 6
@@ -98,7 +99,7 @@ def test_rows_on_their_way_are_no_reason_to_seed() -> None:
     ours = seeder(clickhouse)
     come(ours, state, 100)
     fold(state, 0, 2)
-    ours.note("live", SHARD)
+    ours.note(PLACE)
     come(ours, state, 105)  # the log itself has a gap
     assert clickhouse.asked == 2
     assert sequence(state) == 2

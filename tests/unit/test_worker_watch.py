@@ -3,8 +3,8 @@
 from itertools import count
 
 from services.worker.engage import engage
+from services.worker.memory import ShardMemory
 from services.worker.rows import ALERTS
-from services.worker.state import WorkingSet
 from tests.events import START, change
 from tests.unit.test_worker_engage import GRACE, ROLLBACK, Memory
 
@@ -22,7 +22,7 @@ class Page:
 
     def edit(self, user: str, at: int, comment: str = "copy edit", **changed) -> None:
         one = change(next(self._offsets), user=user, timestamp=START + at, comment=comment, **changed)
-        working = WorkingSet(self.memory, "live", GRACE)
+        working = ShardMemory(self.memory, "live", GRACE)
         rows = engage([one], 3, "live", working)
         working.write_back()
         self.alerts += [dict(zip(ALERTS.columns, row, strict=True)) for row in rows.alerts]
