@@ -12,6 +12,7 @@ from services.common.retention import LONG_KEPT, RAW, apply_retention
 from services.common.settings import Settings
 from services.worker.engage import Rows, no_rows
 from services.worker.rows import ALERTS, BATTLES, DUPLICATES, EDITS, FRONTS, REVERTS, Table
+from services.worker.sink import insert
 from tests.sql.stream import fold, random_changes
 
 
@@ -43,7 +44,8 @@ def fill(client: Client, table: Table, rows: list[tuple]) -> int:
     """Insert rows into the columns that a table has by now; returns how many it then holds."""
     present = {row[0] for row in client.query(f"DESCRIBE TABLE {table.name}").result_rows}
     columns = [n for n, name in enumerate(table.columns) if name in present]
-    client.insert(table.name, [[row[n] for n in columns] for row in rows], [table.columns[n] for n in columns])
+    kept = Table(table.name, *(tuple(names[n] for n in columns) for names in (table.columns, table.types)))
+    insert(client, kept, [tuple(row[n] for n in columns) for row in rows])
     return count(client, table.name)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from services.common.change import SHARDS
 from services.common.clickhouse import writer_client
@@ -19,7 +20,7 @@ def store(
 ) -> None:
     """Rows of `edits` with these offsets, and ledger pages as (page, first offset, last offset)."""
     edits: list[tuple[Any, ...]] = [
-        edit_row(change(offset, title=f"{shard} {offset}"), "live", shard, 1, False, None)
+        edit_row(change(offset, title=f"{shard} {offset}"), uuid4().bytes, "live", shard, 1, False, None)
         for shard, offsets in offsets_by_shard.items()
         for offset in offsets
     ]

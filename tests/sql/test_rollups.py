@@ -10,8 +10,9 @@ from clickhouse_connect.driver.client import Client
 
 from services.common.clickhouse import writer_client
 from services.common.settings import Settings
-from services.worker.engage import Rows, grown_by
+from services.worker.engage import Rows
 from services.worker.rows import EDITS, REVERTS
+from services.worker.windows import grown_by
 from tests.events import change
 from tests.sql.stream import START, fold, random_changes, store
 
