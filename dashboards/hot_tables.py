@@ -31,7 +31,7 @@ def hot_pages_table(pages: pd.DataFrame, linked: bool) -> None:
             "wiki": text("Wiki", 90),
             "edits": number("Edits", "Edits by people and temporary accounts in the hour, bots left out.", 60),
             "expected": number("Expected", EXPECTED, 75, "%.1f"),
-            "usual": number("Usual", "The page's edits per hour in every third hour of the day before.", 65, "%.2f"),
+            "usual": number("Usual", "The page's edits per hour in the day before.", 65, "%.2f"),
             "editors": number("Editors", "How many different editors made them."),
             "temporary": number("Temporary", "How many edits temporary accounts and IP addresses made.", 85),
             "reverts": number("Reverts", "Reverts of others on the page in the hour."),

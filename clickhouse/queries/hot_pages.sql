@@ -10,37 +10,76 @@ WITH
     until - 3600 AS since,
     toStartOfHour(since) AS day_end, -- the day before: the 24 whole hours up to here
     day_end - toIntervalDay(1) AS day_begin,
-    -- What a page had in that day is asked of every third hour of it: the titles of all would take most of the time.
-    arrayMap(number -> day_end - (1 + 3 * number) * 3600, range(8)) AS sampled,
     12 AS steps, -- of `course`
     10 AS least, -- edits an hour added to a wiki's, now and before: a small one's pace would be noise
-    fought AS
+    -- The busiest pages of the hour. As one value, since a table would be read anew wherever it is named.
     (
-        SELECT source, wiki, title, count() AS reverts, uniqExact(reverter) AS reverters
-        FROM reverts AS undone FINAL
-        WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
-            AND timestamp >= since
-            AND timestamp < until
-            AND NOT self_revert
-        GROUP BY source, wiki, title
+        SELECT groupArray((
+            source, wiki, title, server_name, namespace, edits, editors, temporary, course, newest, last_rev_id, reverts,
+            reverters))
+        FROM
+        (
+            SELECT *
+            FROM
+            (
+                SELECT
+                    source,
+                    wiki,
+                    title,
+                    any(changes.server_name) AS server_name,
+                    any(changes.namespace) AS namespace,
+                    count() AS edits,
+                    uniqExact(cityHash64(user)) AS editors,
+                    countIf(actor = 'temporary') AS temporary,
+                    countResample(0, steps, 1)(intDiv((timestamp - since) * steps, 3600)) AS course,
+                    max(timestamp) AS newest,
+                    argMax(rev_id, (timestamp, rev_id)) AS last_rev_id
+                FROM edits AS changes FINAL
+                WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
+                    AND timestamp >= since
+                    AND timestamp < until
+                    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+                    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, changes.namespace))
+                    AND type != 'log'
+                    AND actor != 'bot'
+                GROUP BY source, wiki, title
+                HAVING editors >= {editors:UInt32}
+            ) AS busy
+            LEFT JOIN
+            (
+                SELECT source, wiki, title, count() AS reverts, uniqExact(reverter) AS reverters
+                FROM reverts AS undone FINAL
+                WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
+                    AND timestamp >= since
+                    AND timestamp < until
+                    AND NOT self_revert
+                GROUP BY source, wiki, title
+            ) AS fought USING (source, wiki, title)
+            WHERE reverts >= {reverts:UInt32}
+            ORDER BY edits DESC, reverts DESC, wiki, title
+            LIMIT 60
+        )
+    ) AS hottest,
+    candidates AS
+    (
+        SELECT
+            page.1 AS source, page.2 AS wiki, page.3 AS title, page.4 AS server_name, page.5 AS namespace, page.6 AS edits,
+            page.7 AS editors, page.8 AS temporary, page.9 AS course, page.10 AS newest, page.11 AS last_rev_id,
+            page.12 AS reverts, page.13 AS reverters
+        FROM (SELECT arrayJoin(hottest) AS page)
     ),
-    busiest AS
+    wikis_now AS
     (
-        SELECT title
-        FROM edits AS changes
+        SELECT source, wiki, count() AS edits
+        FROM edits AS changes FINAL
         WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
             AND timestamp >= since
             AND timestamp < until
-            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+            AND wiki IN (SELECT wiki FROM candidates)
             AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, changes.namespace))
-            AND ({reverts:UInt32} = 0
-                OR (source, wiki, title) IN (SELECT source, wiki, title FROM fought WHERE reverts >= {reverts:UInt32}))
             AND type != 'log'
             AND actor != 'bot'
-        GROUP BY source, wiki, title
-        HAVING uniqExact(cityHash64(user)) >= {editors:UInt32}
-        ORDER BY count() DESC, wiki, title
-        LIMIT 60
+        GROUP BY source, wiki
     ),
     -- A source that began within the day is known from the next whole hour on.
     known AS
@@ -48,26 +87,19 @@ WITH
         SELECT
             source,
             if(min(hour) = day_begin, day_begin, min(hour) + 3600) AS begin,
-            toUInt32(dateDiff('hour', begin, day_end)) AS hours,
-            arrayCount(one -> one >= begin, sampled) AS sampled_hours
+            toUInt32(dateDiff('hour', begin, day_end)) AS hours
         FROM fronts_hourly
         PREWHERE hour >= day_begin AND hour < day_end
         GROUP BY source
     ),
-    -- What the hour has of the clock hour that it begins in is taken as its share of it. The roll-up is up to two minutes
-    -- behind.
-    paces AS
+    wikis_before AS
     (
-        SELECT
-            source,
-            wiki,
-            sumIf(rolled.edits, hour < day_end) AS before,
-            sumIf(rolled.edits, hour = day_end) * (1 - (since - day_end) / 3600) + sumIf(rolled.edits, hour > day_end) AS now
+        SELECT source, wiki, sum(rolled.edits) AS edits
         FROM
         (
             SELECT source, wiki, hour, edits
             FROM fronts_hourly FINAL
-            PREWHERE hour >= day_begin AND hour < until
+            PREWHERE hour >= day_begin AND hour < day_end
             WHERE (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
                 AND actor != 'bot'
         ) AS rolled
@@ -75,63 +107,48 @@ WITH
         WHERE hour >= begin
         GROUP BY source, wiki
     ),
-    -- Hour and day in one reading. Without FINAL, each change once by its id: the titles leave few.
-    pages AS
+    -- Without FINAL, each change once by its id: of a day's edits the titles leave few.
+    pages_before AS
     (
-        SELECT
-            source,
-            wiki,
-            title,
-            any(changes.server_name) AS server_name,
-            any(changes.namespace) AS namespace,
-            uniqExactIf(meta_id, in_hour) AS edits,
-            uniqExactIf(cityHash64(user), in_hour) AS editors,
-            uniqExactIf(meta_id, in_hour AND actor = 'temporary') AS temporary,
-            uniqExactResample(0, steps, 1)(meta_id, if(in_hour, intDiv((timestamp - since) * steps, 3600), steps)) AS course,
-            maxIf(timestamp, in_hour) AS newest,
-            argMaxIf(rev_id, (timestamp, rev_id), in_hour) AS last_rev_id,
-            uniqExactIf(meta_id, hour >= begin AND has(sampled, hour)) AS before
+        SELECT source, wiki, title, uniqExact(meta_id) AS edits
         FROM
         (
-            SELECT
-                source, wiki, title, server_name, namespace, user, actor, timestamp, rev_id, meta_id,
-                toStartOfHour(timestamp) AS hour,
-                timestamp >= since AS in_hour
+            SELECT source, wiki, title, toStartOfHour(timestamp) AS hour, meta_id
             FROM edits
-            WHERE toStartOfHour(timestamp) IN (SELECT arrayJoin(arrayConcat(sampled, [toStartOfHour(since), toStartOfHour(until)])))
-                AND timestamp < until
-                AND title IN (SELECT title FROM busiest)
-                AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-                AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, edits.namespace))
+            WHERE toStartOfHour(timestamp) >= day_begin
+                AND toStartOfHour(timestamp) < day_end
+                AND wiki IN (SELECT wiki FROM candidates)
+                AND title IN (SELECT title FROM candidates)
                 AND type != 'log'
                 AND actor != 'bot'
         ) AS changes
-        LEFT JOIN known USING (source)
+        INNER JOIN known USING (source)
+        WHERE hour >= begin AND (source, wiki, title) IN (SELECT source, wiki, title FROM candidates)
         GROUP BY source, wiki, title
-        HAVING editors >= {editors:UInt32}
     )
 SELECT
     wiki,
     server_name,
     namespace,
     title,
-    edits,
+    candidates.edits AS edits,
     editors,
     temporary,
     reverts,
     reverters,
     known.hours AS known_hours, -- of the day before, 0: nothing to compare with
-    if(known_hours = 0, NULL, pages.before / known.sampled_hours) AS usual, -- edits an hour of the page in the day before
-    if(known_hours = 0, NULL, (paces.now + least) / (paces.before / known_hours + least)) AS pace, -- of the wiki, 2: twice its usual
+    if(known_hours = 0, NULL, pages_before.edits / known_hours) AS usual, -- edits an hour of the page in the day before
+    if(known_hours = 0, NULL, (wikis_now.edits + least) / (wikis_before.edits / known_hours + least)) AS pace, -- of the wiki, 2: twice its usual
     usual * pace AS expected, -- edits of the page in this hour
     (edits - ifNull(expected, 0)) / sqrt(ifNull(expected, 0) + 1) AS heat, -- how far above what chance gives: 1 often, 3 seldom
     course, -- edits in each twelfth of the hour
     newest,
     last_rev_id
-FROM pages
-LEFT JOIN fought USING (source, wiki, title)
+FROM candidates
 LEFT JOIN known USING (source)
-LEFT JOIN paces USING (source, wiki)
-WHERE heat > 0 AND reverts >= {reverts:UInt32}
+LEFT JOIN wikis_now USING (source, wiki)
+LEFT JOIN wikis_before USING (source, wiki)
+LEFT JOIN pages_before USING (source, wiki, title)
+WHERE heat > 0
 ORDER BY heat DESC, reverts DESC, newest DESC, wiki, title
 LIMIT {limit:UInt32}

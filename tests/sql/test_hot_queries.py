@@ -75,16 +75,6 @@ def test_a_spike_of_the_whole_wiki_makes_its_pages_less_hot(tables: Settings, re
     assert (english["pace"], german["pace"]) == (pytest.approx(18 / 13), pytest.approx(33 / 13))
 
 
-def test_the_pace_takes_its_share_of_the_clock_hour_that_it_begins_in(tables: Settings, reader: Client) -> None:
-    # until half past twelve: half of what eleven to noon had, and all since noon
-    store(tables, *busy("Moon", 8), *busy("Sun", 6, begins=-10), *daily("Sun", 2, hours=24))
-
-    (sun,) = found(reader, "hot_pages", until=NOON + timedelta(minutes=30))
-
-    assert (sun["title"], sun["edits"], sun["usual"]) == ("Sun", 6, 2)
-    assert sun["pace"] == pytest.approx((8 / 2 + 6 + 10) / (2 + 10))
-
-
 def test_the_hour_begins_at_its_first_second_and_ends_before_its_last(tables: Settings, reader: Client) -> None:
     eleven = {"timestamp": at(60), "user": "Ann"}
     store(
