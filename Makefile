@@ -73,10 +73,11 @@ containers: $(VENV)/dev.stamp ## Check the stack of compose.yaml on this machine
 	@$(VENV)/bin/python -m scripts.docker_check $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp ## Check style, formatting and types
+lint: $(VENV)/dev.stamp ## Check style, formatting, types, shell scripts, Dockerfiles and compose.yaml
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy -p services -p scripts
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh scripts/lint_containers.sh
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## Put the code into the project's format

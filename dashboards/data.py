@@ -9,7 +9,7 @@ import streamlit as st
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from services.common.clickhouse import reader_client
+from services.common.clickhouse import reader_client, refusal
 from services.common.queries import BadParameter, bind, load
 from services.common.settings import get_settings
 
@@ -17,9 +17,7 @@ from services.common.settings import get_settings
 # one range then cost little more than one.
 SHARED_FOR = 1.5
 
-# ClickHouse's error codes, by what helps
-_TABLES_MISSING = {47, 60, 81}  # UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, UNKNOWN_DATABASE
-_ACCOUNT_REFUSED = {192, 193, 194, 497, 516}  # UNKNOWN_USER, (WRONG, REQUIRED)_PASSWORD, ACCESS_DENIED, AUTH..._FAILED
+# ClickHouse's error codes
 _OVER_LIMIT = {158, 159, 202, 241, 307, 396}  # rows, time, queries at once, memory, bytes, rows or bytes
 
 _WRAPPED = r"(?:Nullable\(|LowCardinality\()*"
@@ -91,21 +89,9 @@ def what_plays() -> Source | None:
 
 def explain(error: DatabaseError) -> Trouble:
     """An error of ClickHouse or of the connection to it, in plain words."""
-    settings = get_settings()
-    address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
-    if error.code is None:
-        what = f"ClickHouse at {address} does not answer."
-        remedy = "Start it (`battlefield up`, or `docker compose up`), or correct `CLICKHOUSE_HOST` and `_PORT`."
-    elif error.code in _TABLES_MISSING:
-        what = "ClickHouse answers, but the tables are missing or older than this board."
-        remedy = "Run `battlefield migrate`."
-    elif error.code in _ACCOUNT_REFUSED:
-        what = f"ClickHouse at {address} refuses the reader's account."
-        remedy = "Correct `CLICKHOUSE_READER_USER` and `CLICKHOUSE_READER_PASSWORD`."
-    elif error.code in _OVER_LIMIT:
+    if error.code in _OVER_LIMIT:
         what = "ClickHouse stopped the query at one of its limits (time, memory or rows)."
         remedy = "Choose a shorter range or fewer wikis; if that does not help, the machine is overloaded."
-    else:
-        what = f"ClickHouse refused a query (code {error.code})."
-        remedy = "Compare its version on the page Health with the README's, and report what is below."
-    return Trouble(what, remedy, str(error))
+        return Trouble(what, remedy, str(error))
+    found = refusal(get_settings(), error, reader=True)
+    return Trouble(found.what, found.remedy, str(error))

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from services.common.reach import NotConnected
 from services.common.settings import InvalidSettings
 
 # sub-command -> (module with a click command named `command`, one-line help)
@@ -63,9 +64,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point; a faulty setting ends it with one clear message and status 2."""
+    """Entry point; a faulty setting ends it with one clear message and status 2, a server that is missing with 1."""
     try:
         cli(prog_name="battlefield")
     except InvalidSettings as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except NotConnected as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

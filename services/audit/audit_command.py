@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from services.audit.audit import Present, Report, audit, sources_present, span_of
 from services.audit.store import store
 from services.audit.text import printable
-from services.common.clickhouse import reader_client, writer_client
+from services.common.clickhouse import reader_client, refusal, writer_client
 from services.common.settings import Settings, running_settings
 
 CANNOT_RUN = 2  # exit status
@@ -60,7 +60,7 @@ def command(since: datetime | timedelta, source: str | None, as_json: bool) -> N
     try:
         reports = run(settings, since, source, quietly=as_json)
     except ClickHouseError as error:
-        click.echo(f"Error: {refusal(settings, error)}", err=True)
+        click.echo(f"Error: {refusal(settings, error, reader=True)}", err=True)
         sys.exit(CANNOT_RUN)
     except LookupError as error:
         click.echo(f"Error: {error}", err=True)
@@ -117,14 +117,6 @@ def progress_bar(quietly: bool) -> AbstractContextManager[Progress | None]:
         return nullcontext()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True)
-
-
-def refusal(settings: Settings, error: ClickHouseError) -> str:
-    """What to do about an error of ClickHouse or the way to it."""
-    address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
-    if getattr(error, "code", None) is None:  # ClickHouse's own errors have a code; this one is the connection's
-        return f"ClickHouse at {address} does not answer. Start it, or correct CLICKHOUSE_HOST and _PORT.\n{error}"
-    return f"ClickHouse at {address} refused; tables missing? `battlefield migrate`.\n{error}"
 
 
 def as_object(report: Report) -> dict[str, Any]:

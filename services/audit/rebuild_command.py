@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from services.audit.audit import Present, sources_present, span_of, span_of_wholes
-from services.audit.audit_command import CANNOT_RUN, Since, chosen, progress_bar, refusal
+from services.audit.audit_command import CANNOT_RUN, Since, chosen, progress_bar
 from services.audit.definitions import (
     ALERTS_DEFINED,
     BATTLES_DEFINED,
@@ -21,7 +21,7 @@ from services.audit.definitions import (
 )
 from services.audit.rebuild import rebuild
 from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, slices
-from services.common.clickhouse import writer_client
+from services.common.clickhouse import refusal, writer_client
 from services.common.queries import run_query
 from services.common.settings import running_settings
 

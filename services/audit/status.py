@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from services.common.clickhouse import reader_client
-from services.common.health_command import examine
+from services.common.clickhouse import reader_client, refusal
+from services.common.health import examine
 from services.common.heartbeat import STALE_AFTER, Heartbeat, read_heartbeat
-from services.common.kafka import kafka_config
+from services.common.kafka import connect
 from services.common.queries import run_query
+from services.common.reach import NotConnected
 from services.common.settings import Settings
 
 LIMIT = 4.0  # seconds that ClickHouse and the broker get to answer, both at once
@@ -60,7 +60,9 @@ def status(settings: Settings) -> Status:
         # the embedded ones have heartbeats too; that they answer is what counts
         part = parts.get(name) or Part(name, True, "running")
         if isinstance(answer, Exception):
-            part.well, part.state, part.last_error = False, "does not answer", str(answer)
+            refuses = isinstance(answer, NotConnected) and answer.is_lasting
+            part.well, part.state = False, "refuses" if refuses else "does not answer"
+            part.last_error = str(answer)
         elif name == "clickhouse":
             part.figures, freshness = {**part.figures, **answer}, answer["freshness_s"]
         else:
@@ -118,9 +120,13 @@ def _ask_all(questions: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, di
 
 def _ask_clickhouse(settings: Settings) -> dict[str, Any]:
     options = {"connect_timeout": TIMEOUT, "send_receive_timeout": TIMEOUT, "query_retries": 0}
-    with reader_client(settings, **options) as client:
-        sources = list(run_query(client, "source").named_results())
-        version = next(iter(run_query(client, "versions").named_results()))
+    try:
+        with reader_client(settings, **options) as client:
+            sources = list(run_query(client, "source").named_results())
+            version = next(iter(run_query(client, "versions").named_results()))
+    except ClickHouseError as error:
+        why = refusal(settings, error, reader=True)
+        raise NotConnected(str(why), is_lasting=why.is_lasting) from error
     told: dict[str, Any] = {"version": version["clickhouse"], "migration": version["migration"], "freshness_s": None}
     for source in sources:
         told |= {"plays": source["kind"], "newest_event": source["newest_event"].isoformat()}
@@ -130,10 +136,5 @@ def _ask_clickhouse(settings: Settings) -> dict[str, Any]:
 
 
 def _ask_broker(settings: Settings) -> dict[str, Any]:
-    # librdkafka writes every failed attempt to stderr; that it failed is said once, by us
-    admin = AdminClient(kafka_config(settings) | {"log_level": 0, "socket.timeout.ms": TIMEOUT * 1000})
-    try:
-        metadata = admin.list_topics(timeout=TIMEOUT)
-    except KafkaException as error:
-        raise ConnectionError(f"{settings.kafka_bootstrap_servers}: {error.args[0].str()}") from error
+    metadata = connect(settings, TIMEOUT).list_topics(timeout=TIMEOUT)
     return {"brokers": len(metadata.brokers), "topics": len(metadata.topics)}

@@ -4,20 +4,9 @@ import sys
 
 import click
 
-from services.common.heartbeat import STALE_AFTER, Heartbeat, read_heartbeat
+from services.common.health import examine
+from services.common.heartbeat import STALE_AFTER, read_heartbeat
 from services.common.settings import get_settings
-
-# a part that waits for the source or for ClickHouse is well: restarting it would not bring them back
-HEALTHY_STATES = ("running", "waiting")
-
-
-def examine(heartbeat: Heartbeat | None, max_age: float) -> tuple[bool, str]:
-    """Whether a part is well, and its state or what is wrong with it. `max_age` in seconds."""
-    if heartbeat is None:
-        return False, "no heartbeat yet"
-    if heartbeat.age > max_age:
-        return False, f"last heartbeat {heartbeat.age:.0f} s ago: it hangs or has ended"
-    return heartbeat.state in HEALTHY_STATES, heartbeat.state
 
 
 @click.command("health")

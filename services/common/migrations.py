@@ -7,7 +7,6 @@ A file is a list of statements that end in `;` at a line's end. Each statement m
 """
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +14,9 @@ from typing import NamedTuple
 import click
 import structlog
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from services.common.clickhouse import writer_client
+from services.common.clickhouse import refusal, wait_for_clickhouse, writer_client
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
 from services.common.retention import apply_retention
@@ -88,35 +87,16 @@ def _applied(client: Client) -> set[int]:
     return {row[0] for row in client.query("SELECT number FROM schema_migrations").result_rows}
 
 
-def wait_for_clickhouse(settings: Settings, timeout: float = 60.0) -> None:
-    """Return when ClickHouse answers. Raises the last error after `timeout` seconds; wrong credentials at once."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            with writer_client(settings, database="") as client:
-                client.command("SELECT 1")
-            return
-        except OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
 @click.command("migrate")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for ClickHouse and the broker.")
 def command(timeout: float) -> None:
     """Create or update ClickHouse's tables and create missing topics; does nothing where all is up to date."""
     settings = get_settings()
     set_up_logs(settings, "migrate")
-    address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
+    wait_for_clickhouse(settings, timeout)
     try:
-        wait_for_clickhouse(settings, timeout)
         applied = apply_migrations(settings)
-    except OperationalError as error:
-        raise click.ClickException(
-            f"ClickHouse at {address} does not answer: {error}\nStart it, or correct CLICKHOUSE_HOST and _PORT."
-        ) from error
-    except DatabaseError as error:
-        raise click.ClickException(f"ClickHouse at {address} refused: {error}") from error
+    except ClickHouseError as error:
+        raise click.ClickException(str(refusal(settings, error))) from error
     create_topics(settings, timeout)
     log.info("up to date", applied=applied)

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from services.common.clickhouse import reader_client
+from services.common.clickhouse import reader_client, refusal
 from services.common.queries import NamedQuery, QueryError, all_queries, load, run_query
 from services.common.settings import running_settings
 
@@ -37,15 +37,7 @@ def command(name: str | None, params: tuple[str, ...], as_json: bool) -> None:
     except QueryError as error:
         raise click.ClickException(str(error)) from error
     except DatabaseError as error:
-        address = f"{settings.clickhouse_host}:{settings.clickhouse_port}"
-        if error.code is None:  # ClickHouse's own errors have a code; this one is the connection's
-            raise click.ClickException(
-                f"ClickHouse at {address} does not answer. Start it, or correct CLICKHOUSE_HOST and _PORT.\n{error}"
-            ) from error
-        raise click.ClickException(
-            f"ClickHouse at {address} refused the query (code {error.code}); tables missing? `battlefield migrate`.\n"
-            f"{error}"
-        ) from error
+        raise click.ClickException(str(refusal(settings, error, reader=True))) from error
     if as_json:
         click.echo(_as_json(list(result.named_results())))
     elif result.result_rows:

@@ -4,11 +4,13 @@ A setting is read from the environment under its own name in capitals, else from
 directory. Compose and the embedded run differ in addresses only, so moving to managed parts is a change of `.env`.
 """
 
+import ssl
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -63,11 +65,16 @@ class Settings(BaseSettings):
         "PLAINTEXT", description="Managed brokers ask for `SASL_SSL`."
     )
     kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "", description="Used with a SASL protocol."
+        "",
+        description="Used with a SASL protocol; empty: `PLAIN`, as on Confluent Cloud. Redpanda Cloud has the others.",
     )
-    kafka_sasl_username: str = Field("", description="Used with a SASL protocol.")
-    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Used with a SASL protocol.")
-    kafka_ssl_ca_location: str = Field("", description="A CA file, where the broker's is not a public one.")
+    kafka_sasl_username: str = Field("", description="Used with a SASL protocol; on Confluent Cloud the API key.")
+    kafka_sasl_password: SecretStr = Field(
+        SecretStr(""), description="Used with a SASL protocol; on Confluent Cloud the API key's secret."
+    )
+    kafka_ssl_ca_location: str = Field(
+        "", description="A file with the broker's CA (PEM); empty: the public ones that this machine knows."
+    )
     kafka_partitions: int = Field(
         8, ge=1, le=32, description="Partitions of `wiki.edits` when it is created: the most workers that can share it."
     )
@@ -93,7 +100,9 @@ class Settings(BaseSettings):
     clickhouse_reader_password: SecretStr = Field(SecretStr(""), description="The reader's password.")
     clickhouse_database: str = Field("battlefield", pattern=r"^[a-z_][a-z0-9_]*$", description="The database.")
     clickhouse_secure: bool = Field(False, description="TLS to ClickHouse.")
-    clickhouse_ca_location: str = Field("", description="A CA file, where ClickHouse's is not a public one.")
+    clickhouse_ca_location: str = Field(
+        "", description="A file with ClickHouse's CA (PEM); empty: the public ones that this machine knows."
+    )
     embedded_memory_mb: int = Field(
         1000, ge=300, description="MiB that the embedded ClickHouse may use for queries, merges and caches."
     )
@@ -158,9 +167,54 @@ class Settings(BaseSettings):
 
     # Files, logs and the dashboard
     data_dir: Path = Field(Path("data"), description="Where state, heartbeats and the embedded parts keep files.")
-    dashboard_port: int = Field(8501, ge=1, le=65535, description="The dashboard's address is http://127.0.0.1:PORT.")
+    dashboard_port: int = Field(
+        8501, ge=1, le=65535, description="The dashboard's address is http://127.0.0.1:DASHBOARD_PORT."
+    )
+    port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Set by platforms such as Cloud Run, for each process its own. Dashboard and simulator listen "
+        "there; producer, worker and notifier answer `GET /health` there, from their heartbeat. 0: those three open no "
+        "port.",
+    )
+    listen_address: str = Field(
+        "127.0.0.1",
+        description="Where dashboard, simulator and health answers listen; `0.0.0.0` in a container on a platform.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
     log_format: Literal["console", "json"] = Field("console", description="`json` in containers.")
+
+    @field_validator("kafka_ssl_ca_location", "clickhouse_ca_location")
+    @classmethod
+    def _must_be_certificates(cls, value: str) -> str:
+        """The file's absolute path: what a client would say of one that it cannot read names no setting."""
+        if not value:
+            return value
+        path = Path(value).absolute()
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError as error:  # ssl.SSLError is one
+            unreadable = f"cannot be read: {error.strerror}"
+            why = "holds no certificate (PEM)" if isinstance(error, ssl.SSLError) else unreadable
+            raise ValueError(f"{path} {why}; name a file with the CA's certificate, or leave it empty") from None
+        return str(path)
+
+    @model_validator(mode="after")
+    def _must_have_credentials(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password.get_secret_value()
+        ):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs KAFKA_SASL_USERNAME and "
+                "KAFKA_SASL_PASSWORD too"
+            )
+        return self
+
+    def as_environment(self) -> dict[str, str]:
+        """What was set, in the environment or `.env`, as variables for a child that runs in another directory."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name.upper(): _as_text(value) for name, value in given.items()}
 
 
 class InvalidSettings(Exception):
@@ -186,5 +240,24 @@ def _checked(*files: str) -> Settings:
     try:
         return Settings(_env_file=files)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        lines = [_in_a_line(e) for e in error.errors()]
         raise InvalidSettings("Correct these settings (docs/settings.md):\n  " + "\n  ".join(lines)) from None
+
+
+def _in_a_line(error: ErrorDetails) -> str:
+    """What is wrong with a setting. Of what was given only the value of that one is told, and no secret."""
+    text = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    if not error["loc"]:
+        return text
+    name = str(error["loc"][0])
+    if error["type"] == "value_error" or Settings.model_fields[name.lower()].annotation is SecretStr:
+        return f"{name.upper()}: {text}"
+    return f"{name.upper()}: {text} (got {error['input']!r})"
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -81,17 +81,22 @@ def embedded_settings(plan: Plan) -> dict[str, str]:
         "EVENTSTREAMS_SINCE": plan.since,
         "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{plan.ports.broker}",
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "KAFKA_SSL_CA_LOCATION": "",
         "KAFKA_REPLICATION_FACTOR": "1",
         "WORKER_CHANGELOG": "false",  # the broker forgets it with everything else, and keeps it in memory until then
         "CLICKHOUSE_HOST": LOOPBACK,
         "CLICKHOUSE_PORT": str(plan.ports.clickhouse),
         "CLICKHOUSE_SECURE": "false",
+        "CLICKHOUSE_CA_LOCATION": "",
         # empty: the services find the embedded endpoint's own password in the data directory, readers need none
         "CLICKHOUSE_USER": "",
         "CLICKHOUSE_PASSWORD": "",
         "CLICKHOUSE_READER_USER": "",
         "CLICKHOUSE_READER_PASSWORD": "",
         "DASHBOARD_PORT": str(plan.ports.dashboard),
+        # a platform's port is for a process that it runs alone; the parts here must not all take it
+        "PORT": "0",
+        "LISTEN_ADDRESS": LOOPBACK,
     }
 
 

@@ -21,9 +21,11 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from services.common.clickhouse import do_without_pandas, writer_client
+from services.common.clickhouse import do_without_pandas, refusal, writer_client
+from services.common.health import answer_health
 from services.common.heartbeat import beat
 from services.common.logs import set_up_logs
+from services.common.reach import NotConnected
 from services.common.retry import backoff
 from services.common.settings import Settings, get_settings
 from services.notifier.memory import Row, attempt_row, begin, outcome_row, to_announce, write
@@ -59,7 +61,7 @@ class Notifier:
         self._last_error = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Announce until `stop` is set."""
+        """Announce until `stop` is set. Raises NotConnected where ClickHouse refuses, and waiting would not help."""
         beating = asyncio.create_task(self._beat_forever())
         try:
             async with new_session() as session:
@@ -82,7 +84,10 @@ class Notifier:
                 await self._announce(session, incident, stop)
         except ClickHouseError as error:
             self._client = None
-            self._note("waiting", f"ClickHouse: {error}")
+            why = await asyncio.to_thread(refusal, self._settings, error)
+            if why.is_lasting:
+                raise NotConnected(str(why), is_lasting=True) from error
+            self._note("waiting", str(why))
 
     def _pending(self) -> list[Incident]:
         client = self._connected()
@@ -162,7 +167,7 @@ class Notifier:
 
 
 async def notify(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises BadAddress."""
+    """Run until SIGTERM or SIGINT. Raises BadAddress, NotConnected."""
     url = settings.alert_webhook_url.get_secret_value()
     check_address(url)
     stop = asyncio.Event()
@@ -179,6 +184,7 @@ def command() -> None:
     settings = get_settings()
     set_up_logs(settings, ROLE)
     do_without_pandas()
+    answer_health(settings, ROLE)
     try:
         asyncio.run(notify(settings))
     except BadAddress as error:

@@ -7,6 +7,7 @@ and one partition per shard.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 import structlog
@@ -26,7 +27,8 @@ from services.common.change import (
     decode_position,
     encode,
 )
-from services.common.kafka import kafka_config
+from services.common.kafka import kafka_config, refused
+from services.common.reach import NotConnected
 from services.common.settings import Settings
 from services.producer.batches import Batch
 from services.producer.events import MESSAGE_LIMIT
@@ -45,6 +47,8 @@ class Broker:
     """Sends without blocking; `poll` delivers the acknowledgements, on the caller's own thread."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failure: KafkaError | None = None
         self._producer = Producer(
             kafka_config(settings)
             | {
@@ -55,10 +59,11 @@ class Broker:
                 # the caller stops reading at kafka_buffer_changes; ledger and positions come on top
                 "queue.buffering.max.messages": 2 * settings.kafka_buffer_changes,
                 "statistics.interval.ms": 0,
+                "error_cb": self._on_error,
+                "logger": logging.getLogger("librdkafka"),  # else it writes to stderr, past our format
             }
         )
         self._partitions = len(self._producer.list_topics(EDITS_TOPIC, timeout=30).topics[EDITS_TOPIC].partitions)
-        self._failure: KafkaError | None = None
 
     @property
     def queued(self) -> int:
@@ -110,9 +115,11 @@ class Broker:
         await asyncio.gather(*(self._produce_and_tell(POSITIONS_TOPIC, key, value) for key, value in sent))
 
     def poll(self) -> None:
-        """Serve acknowledgements. Raises DeliveryFailed."""
+        """Serve acknowledgements. Raises DeliveryFailed, or NotConnected when the broker refuses our password."""
         self._producer.poll(0)
         if self._failure:
+            if self._failure.code() == KafkaError._AUTHENTICATION:
+                raise NotConnected(refused(self._settings, self._failure), is_lasting=True)
             raise DeliveryFailed(f"{self._failure.name()}: {self._failure.str()}")
 
     async def flush(self, seconds: float) -> int:
@@ -122,6 +129,11 @@ class Broker:
             self.poll()
             await asyncio.sleep(0.01)
         return self.queued
+
+    def _on_error(self, error: KafkaError) -> None:
+        """What is about no message. A password that is refused after a reconnection would be waited for for ever."""
+        if error.code() == KafkaError._AUTHENTICATION:
+            self._failure = error
 
     def _produce_and_tell(self, topic: str, key: str, value: bytes) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -161,6 +173,7 @@ def read_positions(settings: Settings) -> list[Position]:
     consumer = Consumer(
         kafka_config(settings)
         | {"group.id": "battlefield-positions", "enable.auto.commit": False, "enable.partition.eof": True}
+        | {"log_level": 0}  # what fails is raised
     )
     positions: dict[str, Position] = {}
     try:

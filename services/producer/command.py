@@ -16,8 +16,9 @@ from aiohttp_sse_client.client import MessageEvent
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
-from services.common.change import Change, DeadLetter, Origin, dead_letter
-from services.common.clickhouse import do_without_pandas
+from services.common.change import Change, DeadLetter, Origin, Position, dead_letter
+from services.common.clickhouse import do_without_pandas, refusal
+from services.common.health import answer_health, end_at_sigterm
 from services.common.heartbeat import beat
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
@@ -37,6 +38,7 @@ from services.producer.stream import (
     with_declarations,
 )
 
+ROLE = "producer"
 YIELD_EVERY = 100  # events; while catching up, data is always there and reading never lets other tasks run by itself
 PUBLISH_EVERY = 1.0  # seconds between ledger, position and heartbeat
 FLUSH_TIMEOUT = 7.0  # seconds at the end; with all else it stays below the 10 s that a container gets
@@ -315,20 +317,18 @@ class Intake:
             "newest_offset": {f"{t}/{p}": offset for (t, p), offset in self._ledger.read_positions.items()},
             "source": self._settings.eventstreams_url,
         }
-        beat(self._settings.data_dir, "producer", self._state, figures, self._last_error)
+        beat(self._settings.data_dir, ROLE, self._state, figures, self._last_error)
 
 
-async def produce(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises MissingContact, BadSince, DeliveryFailed, KafkaException."""
+async def produce(settings: Settings, positions: list[Position]) -> None:
+    """Read on from there until SIGTERM or SIGINT. Raises MissingContact, BadSince, DeliveryFailed, NotConnected."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, stop.set)
-    beat(settings.data_dir, "producer", "starting", {})
-    await asyncio.to_thread(create_topics, settings)
     ledger = Ledger()
-    ledger.resume_from(await asyncio.to_thread(saved_positions, settings))
+    ledger.resume_from(positions)
     await Intake(settings, Broker(settings), ledger).run(stop)
 
 
@@ -336,10 +336,14 @@ async def produce(settings: Settings) -> None:
 def command() -> None:
     """Read Wikipedia's changes and put them on the broker, until SIGTERM."""
     settings = get_settings()
-    set_up_logs(settings, "producer")
+    set_up_logs(settings, ROLE)
     do_without_pandas()
+    end_at_sigterm()
+    answer_health(settings, ROLE)
+    beat(settings.data_dir, ROLE, "starting", {})
     try:
-        asyncio.run(produce(settings))
+        create_topics(settings)
+        asyncio.run(produce(settings, saved_positions(settings)))
     except BadSince as error:
         raise click.ClickException(f"EVENTSTREAMS_SINCE={error}") from None
     except MissingContact as error:
@@ -351,6 +355,5 @@ def command() -> None:
         ) from error
     except ClickHouseError as error:
         raise click.ClickException(
-            f"The broker holds no position, and ClickHouse cannot be asked for one: {error}\n"
-            "Check that ClickHouse runs and is migrated (`battlefield migrate`)."
+            f"The broker holds no position, and ClickHouse cannot be asked for one. {refusal(settings, error)}"
         ) from error

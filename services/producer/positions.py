@@ -3,8 +3,7 @@
 import structlog
 
 from services.common.change import SHARDS, Position, source_of
-from services.common.clickhouse import writer_client
-from services.common.migrations import wait_for_clickhouse
+from services.common.clickhouse import wait_for_clickhouse, writer_client
 from services.common.settings import Settings
 from services.producer.broker import read_positions
 from services.producer.ledger import PAGE
@@ -54,8 +53,9 @@ log = structlog.get_logger()
 
 
 def saved_positions(settings: Settings) -> list[Position]:
-    """The positions to resume from; none on a first start. Raises KafkaException, TimeoutError, ClickHouseError.
+    """The positions to resume from; none on a first start.
 
+    Raises KafkaException, TimeoutError, NotConnected, ClickHouseError.
     The embedded broker forgets everything when it ends; then ClickHouse's rows tell. A producer that could ask neither
     must not start: it would take this for a first start and begin at "now".
     """
@@ -78,7 +78,7 @@ def without_stale_declarations(positions: list[Position]) -> list[Position]:
 
 
 def stored_positions(settings: Settings) -> list[Position]:
-    """The positions that ClickHouse's rows vouch for. Raises ClickHouseError."""
+    """The positions that ClickHouse's rows vouch for. Raises NotConnected, ClickHouseError."""
     wait_for_clickhouse(settings, CLICKHOUSE_TIMEOUT)
     with writer_client(settings) as client:
         rows = client.query(SAFE_OFFSETS, {"shards": SHARDS, "page": PAGE}).result_rows

@@ -25,7 +25,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
 from services.common.change import RAW_LIMIT, UNREADABLE, Change, Origin, replayed_topic
-from services.common.clickhouse import reader_client, writer_client
+from services.common.clickhouse import reader_client, refusal, writer_client
 from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
 from services.common.settings import Settings, running_settings
@@ -113,7 +113,7 @@ def chunks_of_letters(client: Client, reason: str, since: datetime) -> Iterator[
 def replay(settings: Settings, reason: str, since: datetime, *, dry_run: bool) -> tuple[int, Counter[str]]:
     """Replay what is accepted today; returns how many letters that were, and the others by reason.
 
-    Raises ClickHouseError, KafkaException, DeliveryFailed.
+    Raises ClickHouseError, NotConnected, KafkaException, DeliveryFailed.
     """
     replayed, refused = 0, Counter[str]()
     broker = None
@@ -156,10 +156,7 @@ def command(reason: str, since: datetime, dry_run: bool) -> None:
     try:
         replayed, refused = replay(settings, reason, since, dry_run=dry_run)
     except ClickHouseError as error:
-        raise click.ClickException(
-            f"ClickHouse at {settings.clickhouse_host}:{settings.clickhouse_port} failed: {error}\n"
-            "Check that it runs and is migrated (`battlefield migrate`), then run this again."
-        ) from error
+        raise click.ClickException(f"{refusal(settings, error)} Then run this again.") from error
     except (KafkaException, DeliveryFailed) as error:
         raise click.ClickException(
             f"The broker at {settings.kafka_bootstrap_servers} failed: {error}\n"

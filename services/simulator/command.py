@@ -20,6 +20,8 @@ from services.simulator.server import Play, Simulator, serve
 from services.simulator.truth import TruthFile
 from services.simulator.wargame import DEFAULT_RATE, FIXED_START, WarGame
 
+DEFAULT_PORT = 8088
+
 # How far back a game that follows the clock may begin, milliseconds: all of it is made before its newest part is.
 HISTORY_LIMIT = 7 * 86_400_000
 
@@ -67,8 +69,10 @@ def _start(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     help="Serve mediawiki.revision-create too, and leave so many of the war game's reverts without a word in the "
     "summary: only that stream tells of them.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="0: a free one.")
+@click.option("--host", help="The address to listen on.  [default: LISTEN_ADDRESS, 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help=f"0: a free one.  [default: PORT where set, else {DEFAULT_PORT}]"
+)
 @click.option("--speed", default="real", show_default=True, callback=_speed, help="real, max or a factor.")
 @click.option(
     "--cut-after",
@@ -130,8 +134,8 @@ def command(
     start: int | None,
     truth: Path | None,
     declared: float | None,
-    host: str,
-    port: int,
+    host: str | None,
+    port: int | None,
     speed: float | Literal["max", "real"],
     cut_after: float,
     ids: Literal["offset", "timestamp"],
@@ -150,6 +154,9 @@ def command(
     read. At speed `real` a war game follows the wall clock, so it looks live; at any other speed the same seed and
     options give the same bytes. Its topics are named after seed, start and rate.
     """
+    settings = get_settings()
+    host = host or settings.listen_address
+    port = (settings.port or DEFAULT_PORT) if port is None else port
     faults = Faults(
         fault_seed, cut_every, duplicate_every, resend_every, swap_every, refuse, silence_every, silence_for
     )
@@ -167,7 +174,7 @@ def command(
                 pace = "clock" if speed == "real" else speed
         except (UnreadableRecording, OSError) as error:
             raise click.ClickException(str(error)) from None
-        set_up_logs(get_settings(), "simulator")
+        set_up_logs(settings, "simulator")
         try:
             asyncio.run(_run(Simulator(source, Play(pace, cut_after, ids, declared is not None), faults), host, port))
         except UnreadableRecording as error:

@@ -10,18 +10,21 @@ from typing import Any
 
 import click
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 from quixstreams import Application
 from quixstreams.kafka import ConnectionConfig
+from quixstreams.kafka.exceptions import KafkaBrokerUnavailableError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset
 from quixstreams.state.rocksdb import RocksDBOptions
 
 from services.common.change import EDITS_TOPIC
-from services.common.clickhouse import do_without_pandas, writer_client
+from services.common.clickhouse import do_without_pandas, refusal, writer_client
+from services.common.health import answer_health, end_at_sigterm
 from services.common.heartbeat import beat
 from services.common.kafka import create_topics, kafka_config
 from services.common.logs import set_up_logs
+from services.common.reach import NotConnected
 from services.common.settings import Settings, get_settings
 from services.worker.continuity import Continuity, MessagesLost, Places
 from services.worker.pipeline import build
@@ -113,14 +116,17 @@ def consumer_group(settings: Settings, wait: Callable[[str], None]) -> str:
     How far the broker has been read is worth something only beside what was stored of it. A database that was made
     anew, after a loss, out of a backup or on another server, gets a new group: its workers read again whatever the
     broker still has, take the state from what ClickHouse holds, and leave out what is stored. Waits while ClickHouse
-    is away. Raises NoTables, and ClickHouse's other errors.
+    is away. Raises NoTables, and NotConnected where waiting would not help.
     """
     while True:
         try:
             with writer_client(settings) as client:
                 found = client.query(IDENTITY).result_rows
-        except OperationalError as error:
-            wait(f"ClickHouse is away: {error}")
+        except ClickHouseError as error:
+            why = refusal(settings, error)
+            if why.is_lasting:
+                raise NotConnected(str(why), is_lasting=True) from error
+            wait(str(why))
             time.sleep(1.0)
             continue
         if not found:
@@ -154,7 +160,7 @@ def make_application(settings: Settings, group: str, state_dir: Path, figures: F
 
 
 def work(settings: Settings, name: str) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Raises NotConnected, ClickHouseError, KafkaBrokerUnavailableError."""
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
     figures = Figures(settings, name)
@@ -207,12 +213,19 @@ def command(name: str) -> None:
     settings = get_settings()
     set_up_logs(settings, name)
     do_without_pandas()
+    end_at_sigterm()
+    answer_health(settings, name)
     try:
         work(settings, name)
     except (MessagesLost, NoTables) as error:
         raise click.ClickException(str(error)) from error
     except ClickHouseError as error:
         raise click.ClickException(
-            f"ClickHouse at {settings.clickhouse_host}:{settings.clickhouse_port} failed: {error}\n"
-            "Nothing is lost: the next start goes on from the last checkpoint."
+            f"{refusal(settings, error)}\nNothing is lost: the next start goes on from the last checkpoint."
         ) from error
+    except KafkaBrokerUnavailableError:
+        # the next start tells why, if it still is so
+        raise click.ClickException(
+            f"The broker at {settings.kafka_bootstrap_servers} has been away for two minutes. Check that it runs."
+            "\nNothing is lost: the next start goes on from the last checkpoint."
+        ) from None

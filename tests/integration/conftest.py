@@ -32,19 +32,13 @@ class Stack:
     """What one test runs over."""
 
     settings: Settings  # lead to its broker and its ClickHouse as the writer; data_dir is its own
-    broker: "subprocess.Popen[bytes] | containers.Broker"  # takes SIGSTOP and SIGCONT
+    broker: "subprocess.Popen[bytes] | containers.Broker | None"  # takes SIGSTOP and SIGCONT; None: it is no test's own
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     _client: Client | None = None
 
     def start(self, *command: str, **changed: object) -> "subprocess.Popen[bytes]":
         """A `battlefield` sub-command; `changed` are settings. Its output goes to a file in data_dir."""
-        settings = self.settings.model_dump() | changed
-        settings["clickhouse_password"] = self.settings.clickhouse_password.get_secret_value()
-        names = (
-            *("data_dir", "kafka_bootstrap_servers", "clickhouse_port", "clickhouse_database", "clickhouse_user"),
-            *("clickhouse_password", "worker_changelog", *changed),
-        )
-        environment = os.environ | {name.upper(): str(settings[name]) for name in names}
+        environment = os.environ | self.settings.model_copy(update=changed).as_environment()
         with (self.settings.data_dir / f"{command[0]}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services", *command], cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log
@@ -82,9 +76,14 @@ class Stack:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows from ClickHouse."""
+        return [tuple(row) for row in self.client.query(sql).result_rows]
+
+    @property
+    def client(self) -> Client:
+        """The writer's client."""
         if self._client is None:
             self._client = writer_client(self.settings)
-        return [tuple(row) for row in self._client.query(sql).result_rows]
+        return self._client
 
     def count(self, table: str) -> int:
         """Rows of a table, of each key the newest."""

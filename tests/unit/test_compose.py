@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from services.common.settings import Settings
 from services.embedded.access import READER_LIMITS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +108,68 @@ def test_only_producer_and_notifier_have_a_way_out() -> None:
         "producer",
         "notifier",
     }
+
+
+MANAGED = {
+    "KAFKA_BOOTSTRAP_SERVERS": "broker.example:9092",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "KAFKA_SASL_USERNAME": "key",
+    "KAFKA_SASL_PASSWORD": "a-brokers-password",
+    "KAFKA_SSL_CA_LOCATION": "./broker-ca.pem",
+    "KAFKA_REPLICATION_FACTOR": "3",
+    "CLICKHOUSE_HOST": "clickhouse.example",
+    "CLICKHOUSE_PORT": "8443",
+    "CLICKHOUSE_SECURE": "true",
+    "CLICKHOUSE_CA_LOCATION": "./clickhouse-ca.pem",
+    "STACK_REDPANDA": "0",
+    "STACK_CLICKHOUSE": "0",
+}
+
+
+def test_managed_parts_are_a_change_of_env_alone() -> None:
+    compose_command()
+    result = config(SECRETS | MANAGED)
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
+    assert {name for name, service in plan["services"].items() if service.get("scale") == 0} == {
+        "redpanda",
+        "clickhouse",
+    }
+    passed_on = {name: value for name, value in MANAGED.items() if name.startswith(("KAFKA_", "CLICKHOUSE_"))}
+    # the container sees the machine's file where it is mounted
+    passed_on |= {"KAFKA_SSL_CA_LOCATION": "/run/secrets/kafka_ca"}
+    passed_on |= {"CLICKHOUSE_CA_LOCATION": "/run/secrets/clickhouse_ca"}
+    files = {name: Path(secret["file"]).name for name, secret in plan["secrets"].items()}
+    assert files == {"kafka_ca": "broker-ca.pem", "clickhouse_ca": "clickhouse-ca.pem"}
+    for name in ("migrate", "producer", "worker", "tools", "notifier", "dashboard"):
+        service = plan["services"][name]
+        ours = {
+            key: value
+            for key, value in passed_on.items()
+            if name not in ("notifier", "dashboard") or "KAFKA" not in key
+        }
+        assert service["environment"].items() >= ours.items(), name
+        assert {secret["source"] for secret in service["secrets"]} == set(files), name
+        # a way out, to what is elsewhere
+        inner = {key for key, network in plan["networks"].items() if network.get("internal")}
+        assert not {"broker", "storage"} & set(service["networks"]), name
+        assert set(service["networks"]) - inner, name
+
+
+def test_with_parts_of_its_own_no_ca_is_set(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("migrate", "producer", "worker", "tools"):
+        environment = services[name]["environment"]
+        assert (environment["KAFKA_SSL_CA_LOCATION"], environment["CLICKHOUSE_CA_LOCATION"]) == ("", ""), name
+    # a bind mount asks for a file that is there
+    assert (ROOT / "deploy" / "no-ca.pem").is_file()
+
+
+def test_the_template_of_env_names_what_compose_reads() -> None:
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    settings = {name.upper() for name in Settings.model_fields}
+    assert named - settings == {*SECRETS, "STACK_REDPANDA", "STACK_CLICKHOUSE"}
+    assert set(MANAGED) <= named
 
 
 def test_images_are_pinned() -> None:
