@@ -63,10 +63,19 @@ def cli() -> None:
     """Wiki Battlefield: the live stream of Wikipedia edits as a real-time battlefield."""
 
 
+def arguments_of(given: list[str]) -> list[str]:
+    """What follows the program's name.
+
+    Platforms differ in whether a start command takes the place of the image's entry point, which is this program, or
+    follows it. `battlefield work` is understood by both.
+    """
+    return given[1:] if given[:1] == ["battlefield"] else given
+
+
 def main() -> None:
     """Entry point; a faulty setting ends it with one clear message and status 2, a server that is missing with 1."""
     try:
-        cli(prog_name="battlefield")
+        cli(arguments_of(sys.argv[1:]), prog_name="battlefield")
     except InvalidSettings as error:
         click.echo(str(error), err=True)
         sys.exit(2)

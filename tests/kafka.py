@@ -23,7 +23,7 @@ from tests.certificates import Authority
 POM = PROJECT_ROOT / "tests/standins/redpanda/pom.xml"
 USER, PASSWORD = "wiki", "correct-horse-battery"
 FETCH_TIMEOUT = 300  # seconds
-START_TIMEOUT = 60  # seconds; a start takes about five
+START_TIMEOUT = 120  # seconds; a start takes about five, on a busy machine more
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from services.audit.audit_command import CANNOT_RUN, refusal
+from services.audit.audit_command import CANNOT_RUN
 from services.backup.archive import (
     FORMAT,
     PIECE,
@@ -26,7 +26,7 @@ from services.backup.archive import (
 )
 from services.backup.progress import Progress, shown
 from services.backup.tables import SAVED, columns_of, migration_of, rows_of, select
-from services.common.clickhouse import writer_client
+from services.common.clickhouse import refusal, writer_client
 from services.common.settings import running_settings
 
 LONGEST_PAUSE = 600  # seconds without one byte, after which a query has failed

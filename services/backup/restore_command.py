@@ -13,11 +13,11 @@ import click
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from services.audit.audit_command import CANNOT_RUN, refusal
+from services.audit.audit_command import CANNOT_RUN
 from services.backup.archive import BadBackup, Manifest, TableFile, check, read_chunks, read_manifest
 from services.backup.progress import Progress, shown
 from services.backup.tables import ROLL_UP, SAVED, columns_of, migration_of, rows_of
-from services.common.clickhouse import writer_client
+from services.common.clickhouse import refusal, writer_client
 from services.common.kafka import KEEP_MS
 from services.common.settings import Settings, running_settings
 

@@ -17,7 +17,7 @@ WRITER = "writer"  # the embedded endpoint's account for the services
 
 # ClickHouse's codes. https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 _ACCOUNT_REFUSED = {192, 193, 194, 516}  # UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED
-_MAY_NOT = 497  # ACCESS_DENIED
+_MAY_NOT = {164, 497}  # READONLY, ACCESS_DENIED
 _TABLES_MISSING = {47, 60, 81}  # UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, UNKNOWN_DATABASE
 
 
@@ -99,7 +99,7 @@ def refusal(settings: Settings, error: ClickHouseError, *, reader: bool = False)
         return _unconnected(settings, server, error)
     if code in _ACCOUNT_REFUSED:
         return Refusal(f"{server} refuses the account {user!r}.", f"Correct {prefix}USER and {prefix}PASSWORD.", True)
-    if code == _MAY_NOT:
+    if code in _MAY_NOT:
         remedy = 'Give it the grants of docs/operations.md, "Managed parts".'
         return Refusal(f"{server} does not let the account {user!r} do this.", remedy, True, str(error))
     if code in _TABLES_MISSING:

@@ -34,19 +34,20 @@ def examine(heartbeat: Heartbeat | None, max_age: float) -> tuple[bool, str]:
 
 
 def answer_health(settings: Settings, role: str) -> ThreadingHTTPServer | None:
-    """Answer `GET /health` on PORT from now on, in threads of its own; None where there is no PORT.
+    """Answer `GET /health` on HEALTH_PORT or PORT from now on, in threads of its own; None where there is neither.
 
     200 and 503 with the state alone: what else the part knows is not for whoever can reach the port. Raises
     click.ClickException where the port is taken.
     """
-    if not settings.port:
+    port = settings.health_port or settings.port
+    if not port:
         return None
     try:
-        server = ThreadingHTTPServer((settings.listen_address, settings.port), _handler(settings.data_dir, role))
+        server = ThreadingHTTPServer((settings.listen_address, port), _handler(settings.data_dir, role))
     except OSError as error:
         raise click.ClickException(
-            f"Cannot listen on {settings.listen_address}:{settings.port} ({error.strerror}): give each process a PORT "
-            "of its own, or none."
+            f"Cannot listen on {settings.listen_address}:{port} ({error.strerror}): give each process a PORT of its "
+            "own, or none."
         ) from None
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -178,6 +178,12 @@ class Settings(BaseSettings):
         "there; producer, worker and notifier answer `GET /health` there, from their heartbeat. 0: those three open no "
         "port.",
     )
+    health_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="In the place of PORT for those three, where a platform keeps that name for itself or has no port.",
+    )
     listen_address: str = Field(
         "127.0.0.1",
         description="Where dashboard, simulator and health answers listen; `0.0.0.0` in a container on a platform.",

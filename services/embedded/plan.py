@@ -96,6 +96,7 @@ def embedded_settings(plan: Plan) -> dict[str, str]:
         "DASHBOARD_PORT": str(plan.ports.dashboard),
         # a platform's port is for a process that it runs alone; the parts here must not all take it
         "PORT": "0",
+        "HEALTH_PORT": "0",
         "LISTEN_ADDRESS": LOOPBACK,
     }
 

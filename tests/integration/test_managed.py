@@ -27,6 +27,7 @@ from tests.kafka import PASSWORD, USER, SecureKafka, secure_kafka
 
 WRONG = SecretStr("not-the-right-password")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+LONGEST = 120.0  # seconds; on a busy machine a start takes a while
 PATIENCE = 20.0  # seconds; each of these must be told long before
 
 
@@ -114,7 +115,7 @@ def test_everything_counts_over_tls_and_passwords_with_an_empty_disk_at_each_sta
     try:
         # each by another mechanism
         migrate = stack.start("migrate", kafka_sasl_mechanism="PLAIN")
-        assert migrate.wait(30) == 0, stack.words()
+        assert migrate.wait(LONGEST) == 0, stack.words()
         for events in (1500, 3000):
             game = ("simulate", "--events", str(events), "--speed", "max")
             parts = [
@@ -122,9 +123,9 @@ def test_everything_counts_over_tls_and_passwords_with_an_empty_disk_at_each_sta
                 stack.start("work", port=ports["worker"], kafka_sasl_mechanism="SCRAM-SHA-256"),
                 stack.start("produce", port=ports["producer"], eventstreams_url=source),
             ]
-            stack.wait_for(lambda events=events: all_is_stored(events))
+            stack.wait_for(lambda events=events: all_is_stored(events), LONGEST)
             for role in ("producer", "worker"):
-                stack.wait_for(lambda role=role: answer(ports[role], "/health") == 200)
+                stack.wait_for(lambda role=role: answer(ports[role], "/health") == 200, LONGEST)
             assert [stack.stop(part) for part in reversed(parts)] == [0, 0, 0]
             # what a platform keeps of a container's files when it starts it again
             for folder in ("state", "heartbeats"):
@@ -237,7 +238,7 @@ def test_each_part_ends_with_that_line_and_without_the_password(
     at_the_broker = {name: stack.start(name, **refused_by_broker) for name in ("produce", "work", "migrate", "status")}
     at_clickhouse = {"notify": stack.start("notify", **refused_by_clickhouse)}
     for name, process in {**at_the_broker, **at_clickhouse}.items():
-        assert process.wait(60) == 1, name
+        assert process.wait(LONGEST) == 1, name
         log = (tmp_path / f"{name}.log").read_text()
         told = [line for line in log.splitlines() if "refuses" in line and "orrect" in line]
         assert len(told) == 1, log

@@ -206,6 +206,14 @@ def test_clickhouse_accounts() -> None:
     ]
 
 
+def test_the_grants_for_a_managed_clickhouse_are_the_same() -> None:
+    users = ElementTree.parse(ROOT / "clickhouse" / "users.d" / "battlefield.xml").getroot()  # noqa: S314 - our own file
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for account in ("writer", "reader"):
+        for grant in users.findall(f"users/{account}/grants/query"):
+            assert f"{grant.text} TO {account};" in page
+
+
 def test_the_reader_has_the_limits_of_the_embedded_endpoint() -> None:
     root = ElementTree.parse(ROOT / "clickhouse" / "users.d" / "battlefield.xml").getroot()  # noqa: S314 - our own file
     for name, limit in READER_LIMITS.items():

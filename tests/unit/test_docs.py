@@ -11,6 +11,7 @@ from services.common.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += [ROOT / "deploy" / "README.md"]
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
