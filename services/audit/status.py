@@ -136,5 +136,5 @@ def _ask_clickhouse(settings: Settings) -> dict[str, Any]:
 
 
 def _ask_broker(settings: Settings) -> dict[str, Any]:
-    metadata = connect(settings, TIMEOUT).list_topics(timeout=TIMEOUT)
+    metadata = connect(settings, TIMEOUT, patient=False).list_topics(timeout=TIMEOUT)
     return {"brokers": len(metadata.brokers), "topics": len(metadata.topics)}

@@ -61,11 +61,12 @@ def wanted_topics(settings: Settings) -> list[NewTopic]:
     ]
 
 
-def connect(settings: Settings, timeout: float) -> AdminClient:
+def connect(settings: Settings, timeout: float, *, patient: bool = True) -> AdminClient:
     """A client of the broker, once that has answered.
 
     Raises NotConnected after `timeout` seconds, and at once where waiting would not help: a refused password, a
-    certificate that cannot be trusted, TLS where there is none or the other way round.
+    certificate that cannot be trusted, TLS where there is none or the other way round. Not `patient`: at once too
+    where nobody listens, though somebody may soon.
     """
     told: list[KafkaError] = []
     # librdkafka writes every failed attempt to stderr, as often as it tries; we say it once
@@ -83,8 +84,8 @@ def connect(settings: Settings, timeout: float) -> AdminClient:
             if refusal is not None:
                 raise NotConnected(refused(settings, refusal), is_lasting=True) from None
             found = _hindrance(settings)
-            if found is not None and found[1].is_lasting:
-                raise NotConnected(_sentence(*found), is_lasting=True) from None
+            if found is not None and (found[1].is_lasting or not patient):
+                raise NotConnected(_sentence(*found), is_lasting=found[1].is_lasting) from None
             if time.monotonic() > deadline:
                 why = _silent(settings, error) if found is None else _sentence(*found)
                 raise NotConnected(why, is_lasting=False) from None
