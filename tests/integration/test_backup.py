@@ -178,6 +178,7 @@ def test_a_lost_database_comes_back_and_the_stream_goes_on_from_the_backup(
     stack.send(EDITS_TOPIC, messages(changes(3000, 3200)))
     worker = stack.start("work")
     stack.wait_for(lambda: stack.count("edits") == 3200)
+    # what it has stored it tells once a second
+    stack.wait_for(lambda: stack.figures("worker-1")["stored"] == 3200 - restored)
     assert stack.stop(worker) == 0
-    assert stack.figures("worker-1")["stored"] == 3200 - restored
     assert_exact(stack, changes(0, 3200))
