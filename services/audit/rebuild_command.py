@@ -1,8 +1,8 @@
 """`battlefield rebuild`: write the rows that SQL computes from `edits` over those that are stored."""
 
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import click
 from clickhouse_connect.driver.client import Client
@@ -24,31 +24,6 @@ from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, slices
 from services.common.clickhouse import refusal, writer_client
 from services.common.queries import run_query
 from services.common.settings import running_settings
-
-
-class Step(NamedTuple):
-    """One table's rows of one span."""
-
-    definition: Definition
-    span: Span
-    changes: int  # what it costs, about
-
-
-def steps(span: Span, wholes: Span, hours: list[tuple[datetime, int]]) -> list[Step]:
-    """What is to be done, in order: battles, alerts and roll-ups stand on reverts, days on hours.
-
-    `wholes` is the part of the span in which battles and alerts can be recomputed.
-    """
-    plan = [
-        Step(definition, piece, sum(n for hour, n in hours if piece.since <= hour < piece.until))
-        for piece in slices(span, hours)
-        for definition in (REVERTS_DEFINED, FRONTS_DEFINED)
-    ]
-    if not wholes.is_empty:
-        plan += [Step(definition, wholes, 0) for definition in (BATTLES_DEFINED, ALERTS_DEFINED)]
-    plan.append(Step(HOURLY_DEFINED, span.around(HOUR), 0))
-    plan.append(Step(DAILY_DEFINED, span.around(DAY), 0))
-    return plan
 
 
 @click.command("rebuild")
@@ -83,18 +58,31 @@ def cut_short(span: Span, present: Present, until: datetime | timedelta | None) 
 
 
 def run(client: Client, present: Present, span: Span) -> str:
-    """Rebuild a source over a span; returns what was done, in a sentence."""
+    """Rebuild a source over a span; returns what was done, in a sentence. Raises ClickHouse's errors.
+
+    Windows are computed from `edits` alone, beside all else. Battles, alerts and roll-ups stand on reverts, days on
+    hours. Several at a time, because each waits as long for its deletes as it works.
+    """
     result = run_query(client, "audit_hours", source=present.source, **span._asdict())
-    plan = steps(span, span_of_wholes(present, span), [(row["hour"], row["changes"]) for row in result.named_results()])
-    rows = 0
-    with progress_bar(quietly=False) as bar:
-        task = bar.add_task(present.source, total=sum(step.changes + 1 for step in plan)) if bar else None
-        for step in plan:
+    pieces = slices(span, [(row["hour"], row["changes"]) for row in result.named_results()])
+    wholes = span_of_wholes(present, span)
+    with progress_bar(quietly=False) as bar, ThreadPoolExecutor() as pool:
+        task = bar.add_task(f"{present.source}: rebuilding", total=2 * len(pieces) + 4) if bar else None
+
+        def advance(_piece: Span) -> None:
             if bar and task is not None:
-                bar.update(task, description=f"{present.source}: {step.definition.table.name}")
-            rows += rebuild(client, step.definition, step.span, present.source)
-            if bar and task is not None:
-                bar.advance(task, step.changes + 1)
+                bar.advance(task)
+
+        def begin(definition: Definition, *spans: Span) -> Future[int]:
+            return pool.submit(rebuild, client, definition, spans, present.source, advance)
+
+        fronts, reverts = begin(FRONTS_DEFINED, *pieces), begin(REVERTS_DEFINED, *pieces)
+        rows = reverts.result()
+        others = [fronts, begin(HOURLY_DEFINED, span.around(HOUR))]
+        if not wholes.is_empty:
+            others += [begin(definition, wholes) for definition in (BATTLES_DEFINED, ALERTS_DEFINED)]
+        rows += sum(other.result() for other in others)
+        rows += begin(DAILY_DEFINED, span.around(DAY)).result()
     return (
         f"{present.source}: {rows:,} rows written, {span.since:%Y-%m-%d %H:%M:%S} to {span.until:%Y-%m-%d %H:%M:%S} UTC"
     )
