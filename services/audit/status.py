@@ -31,7 +31,7 @@ class Part(msgspec.Struct):
     rate: float | None = None  # changes/s
     lag_s: float | None = None  # producer: seconds from the newest change read to now
     lag: dict[str, int] = {}  # worker: messages behind, by partition of wiki.edits
-    position: dict[str, int] = {}  # producer: newest source offset read, by topic/partition
+    position: dict[str, int] = {}  # producer: source offset behind which it would go on, by topic/partition
     figures: dict[str, Any] = {}  # all that the part tells of itself
     last_error: str = ""
 
@@ -91,7 +91,7 @@ def _part(beat: Heartbeat) -> Part:
         figures.get("rate"),
         figures.get("lag_s"),
         figures.get("lag_by_partition", {}),
-        figures.get("newest_offset", {}),
+        figures.get("position", {}),
         figures,
         beat.last_error,
     )

@@ -314,7 +314,7 @@ class Intake:
             "rate": round(self._rate, 1),
             "lag_s": round(time.time() - newest / 1000, 1) if newest else None,
             "newest_dt_ms": newest,
-            "newest_offset": {f"{t}/{p}": offset for (t, p), offset in self._ledger.read_positions.items()},
+            "position": {f"{t}/{p}": place.offset for (t, p), place in self._ledger.positions.items()},
             "source": self._settings.eventstreams_url,
         }
         beat(self._settings.data_dir, ROLE, self._state, figures, self._last_error)

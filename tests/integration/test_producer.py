@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from services.common.change import shard_of
+from services.common.heartbeat import read_heartbeat
 from services.producer.stream import LINE_LIMIT
 from tests.events import TOPIC, event_json
 from tests.integration.conftest import Stack, simulator
@@ -162,17 +163,43 @@ def test_the_position_outlives_sigterm_and_kill_9(stack: Stack) -> None:
         assert stack.figures("producer")["read"] < events - 1000, "it began anew instead of at its position"
         assert stack.figures("producer")["declared"].startswith("off: 404"), "this game has no second stream"
 
+    assert len(accepted_by_a_worker(stack)) == sent_changes(seed=3, events=events)
+
+
+def test_two_producers_at_once_by_mistake_lose_nothing_and_overtake_nothing(stack: Stack) -> None:
+    events = 2000
+    faults = ("--cut-every", "1", "--duplicate-every", "300", "--swap-every", "700")
+    with simulator(stack, "--seed", "5", "--events", str(events), "--speed", "20", *faults) as (url, status):
+        # each with a heartbeat of its own; the position on the broker is both's
+        here, other = stack.settings.data_dir, stack.settings.data_dir / "other"
+        producers = [stack.start("produce", eventstreams_url=url, data_dir=place) for place in (here, other)]
+
+        def positions() -> list[dict[str, int]]:
+            beats = [read_heartbeat(place, "producer") for place in (here, other)]
+            return [beat.figures.get("position", {}) if beat else {} for beat in beats]
+
+        stack.wait_for(lambda: status()["finished"])
+        stack.wait_for(lambda: positions()[0] == positions()[1] and not stack.figures("producer")["unacknowledged"])
+        for producer in producers:
+            assert stack.stop(producer) == 0
+    accepted = accepted_by_a_worker(stack)
+    assert len(accepted) == sent_changes(seed=5, events=events)
+    assert sum(map(len, stack.changes_on_the_broker())) > 1.5 * len(accepted), "one of the two did nothing"
+
+
+def accepted_by_a_worker(stack: Stack) -> set[tuple[str, int]]:
+    """Topics and offsets of the changes on the broker, of which a worker would drop none but repetitions."""
     newest: dict[tuple[int, str], int] = {}
     accepted: set[tuple[str, int]] = set()
     for change in (change for partition in stack.changes_on_the_broker() for change in partition):
-        # what the worker does: whatever is at or below a shard's highest offset is a repetition
+        # whatever is at or below a shard's highest offset is a repetition
         place = (shard_of(change.wiki, change.title), change.source_topic)
         if change.source_offset > newest.get(place, -1):
             newest[place] = change.source_offset
             accepted.add((change.source_topic, change.source_offset))
         else:
             assert (change.source_topic, change.source_offset) in accepted, "overtaken: the worker would drop it"
-    assert len(accepted) == sent_changes(seed=3, events=events)
+    return accepted
 
 
 def sent_changes(seed: int, events: int) -> int:

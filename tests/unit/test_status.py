@@ -39,7 +39,7 @@ def let_all_beat(data_dir: Path) -> None:
         data_dir,
         "producer",
         "running",
-        {"rate": 33.5, "lag_s": 2.1, "newest_offset": {"codfw.mediawiki.recentchange/0": 77}},
+        {"rate": 33.5, "lag_s": 2.1, "position": {"codfw.mediawiki.recentchange/0": 77}},
     )
     beat(data_dir, "worker-1", "running", {"rate": 30.0, "lag": 7, "lag_by_partition": {"0": 7, "3": 0}})
 
@@ -103,7 +103,7 @@ def test_clickhouse_tells_version_and_freshness(nobody: Settings, clickhouse: Se
 
 def test_hostile_texts_cannot_write_to_the_terminal(nobody: Settings) -> None:
     let_all_beat(nobody.data_dir)
-    beat(nobody.data_dir, "producer", "running", {"newest_offset": {}}, "bad\x1b[2Jtext")
+    beat(nobody.data_dir, "producer", "running", {"position": {}}, "bad\x1b[2Jtext")
     now = status(nobody)
 
     assert not any("\x1b" in line for line in remarks(now))
