@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -48,6 +48,7 @@ from scripts.bench_lab import (
 )
 from services.common.queries import BadParameter, query_names, run_query
 from services.embedded.ports import accepts, free_port
+from services.worker.command import look_for_garbage_rarely
 from services.worker.engage import Rows
 from services.worker.engage import engage as fold
 from services.worker.memory import DictState, ShardMemory
@@ -171,15 +172,13 @@ def _profile(pid: int, path: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _folded(given: Given) -> list[Rows]:
+def _folded(given: Given) -> Iterator[Rows]:
     """Rows of each message, with the state in dicts."""
     memories: defaultdict[int, ShardMemory] = defaultdict(lambda: ShardMemory(DictState(), "replay-bench", GRACE))
-    made = []
     for key, value in given.messages:
         shard, changes, _ = read_message(str(key).encode(), value)
-        made.append(fold(changes, shard, "replay-bench", memories[shard]))
+        yield fold(changes, shard, "replay-bench", memories[shard])
         memories[shard].write_back()
-    return made
 
 
 def _own(count: int, work: Callable[[], object], clickhouse: Watched | None = None) -> Taken:
@@ -193,12 +192,12 @@ def _own(count: int, work: Callable[[], object], clickhouse: Watched | None = No
 
 def fold_alone(given: Given) -> Taken:
     """The worker's step."""
-    return _own(given.changes, lambda: _folded(given))
+    return _own(given.changes, lambda: deque(_folded(given), maxlen=0))
 
 
 def sink(given: Given) -> Taken:
     """Rows into ClickHouse, a checkpoint each 400 messages as the worker does while it catches up."""
-    rows = _folded(given)
+    rows = list(_folded(given))
     with lab(given.work) as made, watched(made.clickhouse.pid) as database:
         out = ClickHouseSink(lambda: client_of(made), lambda _: None, lambda reason: sys.exit(reason))
 
@@ -320,6 +319,7 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="Profile the worker into this file (.svg, or .txt). Needs py-spy.")
     options = parser.parse_args()
     keep_stdout_for_the_report()
+    look_for_garbage_rarely()  # as the worker does
     with tempfile.TemporaryDirectory(prefix="battlefield-bench-") as folder:
         file = Path(folder) / "bench.jsonl"
         write_events(file, events_of(options.recording, options.seed, options.events))

@@ -44,6 +44,7 @@ from scripts.bench_lab import (
     events_of,
     keep_stdout_for_the_report,
     machine,
+    memory_of,
     messages_of,
     write_events,
 )
@@ -103,7 +104,7 @@ class Stack(NamedTuple):
 
     def memory(self) -> dict[str, float]:
         """MiB of each part: PSS on Linux, RSS elsewhere."""
-        return {name: round(sum(map(_memory, processes)) / 2**20, 1) for name, processes in self.parts().items()}
+        return {name: round(sum(map(memory_of, processes)) / 2**20, 1) for name, processes in self.parts().items()}
 
     def figures(self, role: str) -> dict[str, Any]:
         """A part's newest figures."""
@@ -133,14 +134,6 @@ def _cpu(process: psutil.Process) -> float:
         return float(times.user + times.system)
     except psutil.Error:
         return 0.0
-
-
-def _memory(process: psutil.Process) -> int:
-    try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", full.rss))
-    except psutil.Error:
-        return 0
 
 
 @contextmanager

@@ -201,7 +201,7 @@ class Watched:
 
     def memory(self) -> int:
         """Bytes that they have now."""
-        return sum(map(_memory, self._all()))
+        return sum(map(memory_of, self._all()))
 
     def end(self) -> None:
         """Watch no more."""
@@ -220,7 +220,8 @@ class Watched:
             self.peak_memory = max(self.peak_memory, self.memory())
 
 
-def _memory(process: psutil.Process) -> int:
+def memory_of(process: psutil.Process) -> int:
+    """A process's bytes: PSS on Linux, RSS elsewhere; 0 where it has ended."""
     try:
         full = process.memory_full_info()
         return int(getattr(full, "pss", full.rss))

@@ -64,25 +64,22 @@ def front_chart(front: pd.DataFrame, step: int, small: bool = False) -> alt.Laye
         )
     )
     line = alt.Chart().mark_rule(color="#888").encode(y=alt.datum(0))
-    # an area has one tooltip for all its points, so a hair line carries each moment's
-    hover = alt.selection_point(name="moment", fields=["time"], nearest=True, on="pointerover", empty=False)
-    hair = (
-        alt.Chart()
-        .transform_pivot("side", value="rate", groupby=["time"])
-        .transform_calculate(when=UTC_TIME)
-        .mark_rule(color="#888")
-        .encode(
-            x=time,
-            opacity=alt.condition(hover, alt.value(0.7), alt.value(0)),
-            tooltip=[
-                alt.Tooltip("when:N", title="UTC"),
-                *(alt.Tooltip(f"{side}:Q", title=f"{side}, edits/min", format=",.0f") for side in SIDES.values()),
-            ],
-        )
-        .add_params(hover)
-    )
+    rates = alt.Chart().transform_pivot("side", value="rate", groupby=["time"])
+    tooltips = [alt.Tooltip(f"{side}:Q", title=f"{side}, edits/min", format=",.0f") for side in SIDES.values()]
+    hair = _hair(rates, time, [alt.Tooltip("when:N", title="UTC"), *tooltips])
     height = SMALL_HEIGHT if small else HEIGHT
     return alt.LayerChart(layer=[areas, line, hair], data=front_rows(front, step)).properties(height=height)
+
+
+def _hair(rows: alt.Chart, time: alt.X, tooltips: list[alt.Tooltip]) -> alt.Chart:
+    """A hair line at the moment that is pointed at, which carries its tooltips: an area has one for all its points."""
+    hover = alt.selection_point(name="moment", fields=["time"], nearest=True, on="pointerover", empty=False)
+    return (
+        rows.transform_calculate(when=UTC_TIME)
+        .mark_rule(color="#888")
+        .encode(x=time, opacity=alt.condition(hover, alt.value(0.7), alt.value(0)), tooltip=tooltips)
+        .add_params(hover)
+    )
 
 
 def reverts_rows(front: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -97,21 +94,11 @@ def reverts_chart(front: pd.DataFrame, step: int) -> alt.LayerChart:
     axis = alt.Axis(title="per minute", format="~s", tickCount=3, minExtent=LABELS_WIDTH, labelFlush=False)
     rate = alt.Y("rate:Q", axis=axis, scale=alt.Scale(zero=True))
     area = alt.Chart().mark_area(interpolate="monotone", color=REVERT_COLOUR, opacity=0.85, line=False)
-    hover = alt.selection_point(name="moment", fields=["time"], nearest=True, on="pointerover", empty=False)
-    hair = (
-        alt.Chart()
-        .transform_calculate(when=UTC_TIME)
-        .mark_rule(color="#888")
-        .encode(
-            x=time,
-            opacity=alt.condition(hover, alt.value(0.7), alt.value(0)),
-            tooltip=[
-                alt.Tooltip("when:N", title="from (UTC)"),
-                alt.Tooltip("rate:Q", title="reverts per minute", format=",.1f"),
-                alt.Tooltip("reverts:Q", title="reverts", format=","),
-            ],
-        )
-        .add_params(hover)
-    )
+    tooltips = [
+        alt.Tooltip("when:N", title="from (UTC)"),
+        alt.Tooltip("rate:Q", title="reverts per minute", format=",.1f"),
+        alt.Tooltip("reverts:Q", title="reverts", format=","),
+    ]
+    hair = _hair(alt.Chart(), time, tooltips)
     layers = [area.encode(x=time, y=rate), hair]
     return alt.LayerChart(layer=layers, data=reverts_rows(front, step)).properties(height=REVERTS_HEIGHT)

@@ -118,8 +118,10 @@ def _is_new_offset(change: Change, offsets: dict[str, int]) -> bool:
 def _stop(change: Change, source: str, shard: int, memory: ShardMemory, rows: Rows) -> None:
     """A log entry may end the page's battle."""
     ending = log_ending(change)
-    if ending and (battle := end(memory.page(change.wiki, change.title), ending)):
-        page = memory.page(change.wiki, change.title)
+    if ending is None:
+        return
+    page = memory.page(change.wiki, change.title)
+    if battle := end(page, ending):
         row = battle_row(battle, page.count, change, source, shard, ending)
         rows.battles[row[0]] = row
 

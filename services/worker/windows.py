@@ -42,7 +42,7 @@ def window_start(timestamp: int) -> int:
 
 def counted(change: Change, change_id: bytes, revert: Revert | None) -> Counted:
     """What `change` counts in its window; a self-revert counts as an edit alone."""
-    fights = revert is not None and not revert.self_revert
+    hit = None if revert is None or revert.self_revert else revert
     return Counted(
         window_start(change.timestamp),
         change_id,
@@ -50,8 +50,8 @@ def counted(change: Change, change_id: bytes, revert: Revert | None) -> Counted:
         change.actor,
         change.type == "new",
         grown_by(change),
-        fights,
-        revert.reverted_actor if revert is not None and fights else "",
+        hit is not None,
+        hit.reverted_actor if hit else "",
     )
 
 

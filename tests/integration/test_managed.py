@@ -4,8 +4,6 @@ The broker is Apache Kafka; ClickHouse is the suite's own behind TLS.
 """
 
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from services.common.queries import run_query
 from services.common.reach import NotConnected
 from services.common.settings import Settings
 from services.embedded.ports import free_port
+from tests.answers import answer
 from tests.certificates import Authority, behind_tls
 from tests.integration.conftest import Stack
 from tests.kafka import PASSWORD, USER, SecureKafka, secure_kafka
@@ -84,17 +83,6 @@ def over_tls(clickhouse: Settings, secured: Secured) -> Settings:
             "clickhouse_password": SecretStr(password),
         }
     )
-
-
-def answer(port: int, path: str) -> int:
-    """The status of an answer over HTTP; 0 where there is none."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
 
 
 def test_everything_counts_over_tls_and_passwords_with_an_empty_disk_at_each_start(

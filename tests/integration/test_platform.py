@@ -1,8 +1,6 @@
 """Each part as a platform runs it: alone, on the PORT that it is given, ended by SIGTERM whatever it waits for."""
 
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from pydantic import SecretStr
 from services.common.clickhouse import writer_credentials
 from services.common.settings import Settings
 from services.embedded.ports import free_port
+from tests.answers import answer
 from tests.integration.conftest import Stack
 
 GRACE = 10  # seconds; what Cloud Run leaves between SIGTERM and SIGKILL
@@ -28,17 +27,6 @@ def alone(settings_factory: Callable[..., Settings], clickhouse: Settings, tmp_p
     for process in stack.processes:
         process.kill()
         process.wait()
-
-
-def answer(port: int, path: str) -> int:
-    """The status of an answer over HTTP; 0 where there is none."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
 
 
 def start_and_stop(stack: Stack, wanted: dict[str, tuple[str, int]], **changed: object) -> None:
