@@ -174,8 +174,8 @@ def parts_of(plan: Plan) -> list[Part]:
     ]
     if plan.source.simulated:
         command = _battlefield("simulate", *simulator_arguments(plan))
-        # a long recording is read once before it plays
-        ready = _answers(plan.ports.simulator, "/healthz")
+        # a long recording is read once before it plays, and a broken one is known then: until there it is not ready
+        ready = _answers(plan.ports.simulator, "/ready")
         parts.insert(0, Part("simulator", command, Stage.SOURCE, ready=ready, start_limit=600))
     if plan.notify:
         parts.append(

@@ -4,6 +4,7 @@
                                   stream where that is played: `/v2/stream/recentchange,mediawiki.revision-create`
     GET /status                   what is played and how far it has come, as JSON
     GET /healthz                  200 as long as the process answers
+    GET /ready                    200 when what it plays has been read, 503 before
 
 What follows the real service (its library KafkaSSE): `:ok` first; ids that are JSON arrays with one entry per topic;
 `Last-Event-ID` by offset or by timestamp, -1 meaning "from now"; only the topics that a `Last-Event-ID` names are
@@ -122,6 +123,7 @@ class Simulator:
         app.router.add_get("/v2/stream/{streams}", self._stream)
         app.router.add_get("/status", self._status)
         app.router.add_get("/healthz", self._health)
+        app.router.add_get("/ready", self._is_ready)
         return app
 
     async def prepare(self) -> None:
@@ -129,10 +131,14 @@ class Simulator:
         await asyncio.to_thread(self._source.prepare)
         self._ready.set()
 
-    # The three routes
+    # The routes
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
+
+    async def _is_ready(self, request: web.Request) -> web.Response:
+        ready = self._ready.is_set()
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
 
     async def _status(self, request: web.Request) -> web.Response:
         streams = 2 if self._play.declared else 1  # an entry is an event of each

@@ -159,6 +159,19 @@ def position(offset: int, topic: str = CODFW) -> dict[str, str]:
     return {"Last-Event-ID": json.dumps([{"topic": topic, "partition": 0, "offset": offset}])}
 
 
+async def test_it_is_ready_when_what_it_plays_has_been_read(record: Callable[[list[bytes]], Recording]) -> None:
+    simulator = Simulator(record([b"{}"]), Play("max"), Faults())
+    async with TestServer(simulator.application()) as server, aiohttp.ClientSession() as session:
+
+        async def status() -> int:
+            async with session.get(server.make_url("/ready")) as response:
+                return response.status
+
+        assert await status() == 503
+        await simulator.prepare()
+        assert await status() == 200
+
+
 class TestFraming:
     async def test_frames_as_the_real_service(self, serve: Serve, thousand: Recording) -> None:
         client = await serve(thousand)
