@@ -1,13 +1,15 @@
 """The messages on the broker: the contract between producer and worker.
 
 Topics
-    wiki.edits        key: shard ("0".."31"); value: JSON array of `Change`, all of one shard, in source order
+    wiki.edits        key: shard ("0".."31"); value: JSON array of `Change`, all of one shard, in source order;
+                      header LOG_END: the least offset that it can have in the log it was sent to
     wiki.deadletters  key: dead letter id; value: JSON object `DeadLetter`
     wiki.ledger       key: "topic/partition/page"; value: JSON object `LedgerPage`
     wiki.positions    compacted; key: "topic/partition"; value: JSON object `Position`
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Literal, NamedTuple, TypeAlias
@@ -22,6 +24,8 @@ LEDGER_TOPIC = "wiki.ledger"
 POSITIONS_TOPIC = "wiki.positions"
 
 SHARDS = 32
+
+LOG_END = "log-end"  # a header's name
 
 _REPLAYED = ".replayed"
 
@@ -125,6 +129,8 @@ class Position(msgspec.Struct):
     source_partition: int
     offset: int
     received_until: int  # `meta.dt` of that change, milliseconds
+    # how far each partition of wiki.edits had come when this was saved: a shorter log is not the one that this is of
+    log_ends: list[int] = []
 
 
 def dead_letter(raw: bytes, received: int, origin: Origin | None, reason: str, error: str) -> DeadLetter:
@@ -152,6 +158,21 @@ decode_changes = msgspec.json.Decoder(list[Change]).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 decode_ledger_page = msgspec.json.Decoder(LedgerPage).decode
 decode_position = msgspec.json.Decoder(Position).decode
+
+
+def log_end_header(least: int) -> tuple[str, bytes]:
+    """The header LOG_END."""
+    return LOG_END, str(least).encode()
+
+
+def is_of_another_log(headers: Iterable[tuple[str, str | bytes | None]] | None, offset: int) -> bool:
+    """Whether a message of wiki.edits was sent to another log than the one that has it at that offset.
+
+    That log is no more (a disk that was lost, a topic made anew), and with it what had come before this message: taken
+    for one of the new log it would put all that out of reach, for a shard leaves out what is older than its newest.
+    Its producer ends as soon as it sees the offset, and the next one sends all of it again, in order.
+    """
+    return any(name == LOG_END and int(value or 0) > offset for name, value in headers or ())
 
 
 def source_of(source_topic: str) -> str:

@@ -24,7 +24,7 @@ from services.common.kafka import create_topics
 from services.common.logs import set_up_logs
 from services.common.settings import Settings, get_settings
 from services.producer.batches import TICK, Batch, Batches
-from services.producer.broker import Broker, DeliveryFailed
+from services.producer.broker import Broker, DeliveryFailed, LogLost, log_ends_of
 from services.producer.declared import Declarations
 from services.producer.events import Declaration, Dropped, read_event
 from services.producer.ledger import Entry, Ledger
@@ -44,6 +44,13 @@ PUBLISH_EVERY = 1.0  # seconds between ledger, position and heartbeat
 FLUSH_TIMEOUT = 7.0  # seconds at the end; with all else it stays below the 10 s that a container gets
 # How long a change waits for its declaration while the source is away: no longer than it may look stuck.
 STANDSTILL = 30.0  # seconds
+# Without an acknowledgement for so long, while something waits, the producer is not well, whatever keeps the broker.
+SILENCE = 15.0  # seconds; a broker's restart on a good disk is shorter
+# And where the broker answers all the time and could take it, waiting does not help: a producer that holds on to a log
+# that is no more would look busy for ever. Beyond the 10 s after which librdkafka connects again at the latest.
+GIVE_UP = 30.0  # seconds
+LOOK_EVERY = 5.0  # seconds
+NOT_DELIVERING = "not delivering"
 LONGEST_SINCE = timedelta(days=7)  # Wikimedia keeps 7 days for certain
 
 log = structlog.get_logger()
@@ -106,7 +113,10 @@ class Intake:
         self._rate = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop` is set, then deliver what was read and save the position. Raises DeliveryFailed."""
+        """Read until `stop` is set, then deliver what was read and save the position.
+
+        Raises DeliveryFailed, LogLost, NotConnected.
+        """
         since = since_instant(self._settings.eventstreams_since, datetime.now(UTC))
         stream = connect_forever(self._settings, self._url, self._resume_id, since, self._note_end)
         tasks = [
@@ -114,6 +124,7 @@ class Intake:
             asyncio.create_task(self._tick_forever(), name="tick"),
             asyncio.create_task(self._publish_forever(), name="publish"),
             asyncio.create_task(self._beat_forever(), name="beat"),
+            asyncio.create_task(self._watch_forever(), name="watch"),
         ]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -256,6 +267,18 @@ class Intake:
             read_before, at = self._read, now
             self._beat()
 
+    async def _watch_forever(self) -> None:
+        """Raises DeliveryFailed where the broker answers and yet takes nothing."""
+        answering = 0.0
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            silent = self._broker.silent_for
+            # in a thread: it waits for the broker
+            answers = silent > SILENCE and await asyncio.to_thread(self._broker.could_take)
+            answering = answering + LOOK_EVERY if answers and self._broker.silent_for > SILENCE else 0.0
+            if answering >= GIVE_UP:
+                raise DeliveryFailed(f"it answers, and has acknowledged nothing for {self._broker.silent_for:.0f} s")
+
     async def _publish_forever(self) -> None:
         while True:
             await asyncio.sleep(PUBLISH_EVERY)
@@ -299,6 +322,11 @@ class Intake:
 
     def _beat(self) -> None:
         newest = self._newest_dt_ms
+        silent = self._broker.silent_for
+        state = self._state
+        if silent > SILENCE:
+            state = NOT_DELIVERING
+            self._last_error = f"the broker has acknowledged nothing for {silent:.0f} s"
         figures = {
             "read": self._read,
             "kept": self._kept,
@@ -306,6 +334,7 @@ class Intake:
             "dead_lettered": self._dead_lettered,
             "repeated": self._repeated,
             "unacknowledged": self._ledger.unacknowledged,
+            "not_acknowledged_s": round(silent, 1),
             "declared": self._declared,
             "declared_waiting": self._declarations.holds,
             "declared_joined": self._declarations.joined,
@@ -317,11 +346,14 @@ class Intake:
             "position": {f"{t}/{p}": place.offset for (t, p), place in self._ledger.positions.items()},
             "source": self._settings.eventstreams_url,
         }
-        beat(self._settings.data_dir, ROLE, self._state, figures, self._last_error)
+        beat(self._settings.data_dir, ROLE, state, figures, self._last_error)
 
 
 async def produce(settings: Settings, positions: list[Position]) -> None:
-    """Read on from there until SIGTERM or SIGINT. Raises MissingContact, BadSince, DeliveryFailed, NotConnected."""
+    """Read on from there until SIGTERM or SIGINT.
+
+    Raises MissingContact, BadSince, DeliveryFailed, LogLost, NotConnected.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -329,7 +361,7 @@ async def produce(settings: Settings, positions: list[Position]) -> None:
             loop.add_signal_handler(number, stop.set)
     ledger = Ledger()
     ledger.resume_from(positions)
-    await Intake(settings, Broker(settings), ledger).run(stop)
+    await Intake(settings, Broker(settings, log_ends_of(positions)), ledger).run(stop)
 
 
 @click.command("produce")
@@ -348,6 +380,11 @@ def command() -> None:
         raise click.ClickException(f"EVENTSTREAMS_SINCE={error}") from None
     except MissingContact as error:
         raise click.ClickException(str(error)) from None
+    except LogLost as error:
+        raise click.ClickException(
+            f"The broker at {settings.kafka_bootstrap_servers} has lost its log ({error}). The next start reads again "
+            "whatever ClickHouse does not hold: nothing is lost, and there is nothing to do if this is started again."
+        ) from error
     except (KafkaException, TimeoutError, DeliveryFailed) as error:
         raise click.ClickException(
             f"The broker at {settings.kafka_bootstrap_servers} failed: {error}\n"

@@ -125,7 +125,7 @@ def replay(settings: Settings, reason: str, since: datetime, *, dry_run: bool) -
             if accepted and not dry_run:
                 if broker is None:
                     create_topics(settings)
-                    broker = Broker(settings)
+                    broker = Broker(settings, [])
                 asyncio.run(send(broker, list(accepted.values())))
                 writer.command(MARK, {"ids": list(accepted)})
             replayed += len(accepted)

@@ -9,10 +9,13 @@ was, and says how the gap is filled.
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from quixstreams import message_context
 
+from services.common.change import is_of_another_log
 from services.common.kafka import kafka_config
 from services.common.settings import Settings
 
@@ -69,6 +72,15 @@ class Continuity:
             "gap from the source again, or set WORKER_SKIP_LOST=true to go on without it: docs/operations.md, "
             '"When the broker has deleted what nobody had read".'
         )
+
+
+def belongs_here(_value: Any, _key: Any, _timestamp: int, headers: Any) -> bool:
+    """Whether the message that is processed was sent to this log: see is_of_another_log(). Else it is left out."""
+    context = message_context()
+    if not is_of_another_log(headers, context.offset):
+        return True
+    log.warning("left out what was sent to a log that is no more; it comes again", offset=context.offset)
+    return False
 
 
 class Places:

@@ -35,7 +35,7 @@ from services.common.change import (
     shard_of,
     source_of,
 )
-from services.worker.continuity import Continuity
+from services.worker.continuity import Continuity, belongs_here
 from services.worker.engage import Rows, engage, no_rows
 from services.worker.memory import KeyValue
 from services.worker.rows import dead_letter_row, ledger_row
@@ -57,7 +57,8 @@ def build(app: Application, sink: BaseSink, seeder: Seeder, continuity: Continui
         continuity.follow(context.topic, context.partition, context.offset)
 
     edits = app.dataframe(app.topic(EDITS_TOPIC, **topic))  # type: ignore[arg-type] # literals of a union
-    edits.update(nothing_lost).apply(fight(seeder), stateful=True, metadata=True).sink(sink)
+    edits = edits.update(nothing_lost).filter(belongs_here, metadata=True)
+    edits.apply(fight(seeder), stateful=True, metadata=True).sink(sink)
 
     letters = app.dataframe(app.topic(DEAD_LETTERS_TOPIC, **topic))  # type: ignore[arg-type]
     letters.update(nothing_lost).apply(read_dead_letter).sink(sink)

@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from scripts.drill import WRONG_WINDOWS, sent_changes
 from services.common.change import EDITS_TOPIC, LEDGER_TOPIC, POSITIONS_TOPIC, LedgerPage, Position, encode
 from services.common.clickhouse import reader_client
 from services.common.kafka import create_topics, kafka_config
@@ -29,7 +30,7 @@ from services.common.queries import run_query
 from services.producer.broker import read_positions
 from tests import containers
 from tests.events import TOPIC
-from tests.integration.conftest import Stack
+from tests.integration.conftest import Stack, simulator
 from tests.integration.test_worker import assert_exact, changes, messages
 
 pytestmark = pytest.mark.skipif(
@@ -87,14 +88,14 @@ def records(stack: Stack, topic: str, partition: int) -> int:
 
 
 @contextmanager
-def kept_running(stack: Stack, name: str) -> Iterator[Callable[[], int]]:
-    """A worker that is started again whenever it ends, as its container would be; how often, it tells."""
+def kept_running(stack: Stack, *command: str, **changed: object) -> Iterator[Callable[[], int]]:
+    """A part that is started again whenever it ends, as its container would be; how often, it tells."""
     stop, ended = threading.Event(), 0
 
     def run() -> None:
         nonlocal ended
         while True:
-            process = stack.start("work", "--name", name)
+            process = stack.start(*command, **changed)
             while process.poll() is None and not stop.wait(0.2):
                 pass
             if stop.is_set():
@@ -114,7 +115,7 @@ def kept_running(stack: Stack, name: str) -> Iterator[Callable[[], int]]:
 
 
 def test_a_broker_that_is_killed_has_kept_its_log(stack: Stack) -> None:
-    with kept_running(stack, "worker-1"):
+    with kept_running(stack, "work"):
         stack.send(EDITS_TOPIC, messages(changes(0, 3000)))
         stack.wait_for(lambda: stack.count("edits") > 0)
         broker_of(stack).kill()
@@ -125,7 +126,7 @@ def test_a_broker_that_is_killed_has_kept_its_log(stack: Stack) -> None:
 
 
 def test_a_broker_that_lost_its_disk_is_filled_from_what_clickhouse_holds(stack: Stack) -> None:
-    with kept_running(stack, "worker-1"):
+    with kept_running(stack, "work"):
         stack.send(EDITS_TOPIC, messages(changes(0, 2000)))
         stack.wait_for(lambda: stack.count("edits") == 2000)
         broker_of(stack).lose_everything()
@@ -134,6 +135,56 @@ def test_a_broker_that_lost_its_disk_is_filled_from_what_clickhouse_holds(stack:
         stack.send(EDITS_TOPIC, messages(changes(1500, 4000)))
         stack.wait_for(lambda: stack.count("edits") == 4000, 90)
     assert_exact(stack, changes(0, 4000))
+
+
+def lose_the_disk(stack: Stack) -> None:
+    """Another broker in its place, without topics: whoever starts next makes them."""
+    broker_of(stack).lose_everything()
+
+
+def lose_the_disk_and_make_topics(stack: Stack) -> None:
+    """The same, and a worker that starts at once has made them before the producer looks."""
+    broker_of(stack).lose_everything()
+    create_topics(stack.settings)
+
+
+def make_the_topic_anew(stack: Stack) -> None:
+    """The broker lives on, and with it the producer's position: the changes alone are gone."""
+    wait_for_all(admin(stack), "delete_topics", [EDITS_TOPIC])
+    stack.wait_for(lambda: EDITS_TOPIC not in topics(stack))
+    create_topics(stack.settings)
+
+
+@pytest.mark.parametrize("lose", [lose_the_disk, lose_the_disk_and_make_topics, make_the_topic_anew])
+def test_a_producer_that_runs_on_over_an_emptied_broker_notices_and_sends_again_what_was_lost(
+    stack: Stack, lose: Callable[[Stack], None]
+) -> None:
+    """What the broker had acknowledged and no worker had read is what nobody would miss."""
+    events = 10_000
+    with (
+        simulator(stack, "--seed", "7", "--events", str(events), "--speed", "10") as (url, status),
+        kept_running(stack, "produce", eventstreams_url=url) as producer_ended,
+    ):
+        with kept_running(stack, "work"):
+            stack.wait_for(lambda: stack.count("edits") > 300)
+        kept = stack.figures("producer")["kept"]
+        stack.wait_for(lambda: stack.figures("producer")["kept"] > kept + 300)  # acknowledged, and not stored
+        lose(stack)
+        with kept_running(stack, "work"):
+            stack.wait_for(lambda: status()["finished"], 180)
+            stack.wait_for(lambda: all_is_accounted_for(stack, events), 120)
+        assert producer_ended() >= 1, "it went on as if nothing had happened"
+    sent = set(sent_changes(None, 7, events))
+    assert {meta_id for (meta_id,) in stack.query("SELECT toString(meta_id) FROM edits FINAL")} == sent
+    assert stack.query(WRONG_WINDOWS) == [(0,)]
+    assert (stack.settings.data_dir / "produce.log").read_text().count("Traceback") == 0
+
+
+def all_is_accounted_for(stack: Stack, events: int) -> bool:
+    """Whether so many were read, and each is where it belongs."""
+    account = next(iter(run_query(stack.client, "accounting").named_results()))
+    taken = account["stored"] + account["duplicates"] + account["dead_letters"]
+    return bool(account["read"] == events and account["kept"] + account["refused"] == taken)
 
 
 def test_three_workers_share_while_they_join_leave_and_die(stack: Stack) -> None:
@@ -240,7 +291,7 @@ def test_a_worker_that_retention_has_passed_says_so_and_the_gap_can_be_filled(st
     create_topics(stack.settings)
     stack.send(EDITS_TOPIC, messages(changes(1000, 2000)))
     stack.send(LEDGER_TOPIC, pages(1, 2))
-    with kept_running(stack, "worker-1"):
+    with kept_running(stack, "work"):
         stack.wait_for(lambda: stack.count("edits") == 2000, 90)
     assert_exact(stack, changes(0, 2000))
 
