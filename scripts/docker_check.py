@@ -11,6 +11,7 @@ Redpanda and ClickHouse are missing it builds the stand-ins of tests/standins, a
 answers it says that nothing was checked and ends with status 0.
 """
 
+import itertools
 import json
 import os
 import re
@@ -21,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from services.common.clickhouse import reader_client
 from services.common.queries import run_query
 from services.common.settings import PROJECT_ROOT, Settings
 from services.embedded.ports import accepts, free_port
+from tests.certificates import Authority, behind_tls
+from tests.kafka import PASSWORD, USER, NoKafka, secure_kafka
 
 IMAGE = "wiki-battlefield"
 STAND_IN = "wiki-battlefield.stands-in-for"  # the label of tests/standins
@@ -101,6 +105,7 @@ class Stack:
     clickhouse: int = field(default_factory=free_port)
     passwords: dict[str, str] = field(default_factory=lambda: {name: secrets.token_urlsafe(24) for name in ACCOUNTS})
     plays: str = field(default_factory=lambda: f"--start {datetime.now(UTC) - HISTORY:%Y-%m-%dT%H:%M:%SZ}")
+    more: dict[str, str] = field(default_factory=dict)  # what stands in its .env beyond that
 
     def environment(self) -> dict[str, str]:
         """For compose: these, and nothing of the caller's own stack."""
@@ -115,6 +120,7 @@ class Stack:
             "STACK_SIMULATE_ARGS": self.plays,
             "EVENTSTREAMS_URL": "http://simulator:8080/v2/stream/recentchange",
             "EVENTSTREAMS_SINCE": "1h",
+            **self.more,
         }
 
     def compose(self, *arguments: str, check: bool = True) -> str:
@@ -130,18 +136,20 @@ class Stack:
         require(done.returncode == 0, f"{script} {' '.join(arguments)}:\n{(done.stdout + done.stderr)[-3000:]}")
         return done.stdout.strip()
 
-    def lose(self, service: str) -> None:
-        """A server's volume is gone, and as docs/operations.md has it, producer and workers with their own state.
-
-        A producer that runs on over an emptied broker does not deliver any more, and does not say so.
-        """
-        self.compose("rm", "--stop", "--force", "--volumes", service, "producer", "worker")
+    def lose(self, service: str, *others: str) -> None:
+        """A server's volume is gone; of `others` the containers too, with the state of their own."""
+        self.compose("rm", "--stop", "--force", "--volumes", service, *others)
         docker("volume", "rm", f"{self.name}_{service}")
 
     def containers(self) -> dict[str, str]:
         """Service -> container, of those that run."""
         lines = self.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines()
         return dict(line.split() for line in lines)
+
+    def health(self, service: str) -> str:
+        """What Docker says of a service's container: healthy, unhealthy, starting; "" where none runs."""
+        container = self.containers().get(service)
+        return docker("inspect", "-f", "{{.State.Health.Status}}", container) if container else ""
 
     def client(self) -> Client:
         """ClickHouse as its reader, through the published port."""
@@ -167,9 +175,9 @@ class Stack:
 
 
 @contextmanager
-def running(keep: bool) -> Iterator[Stack]:
+def running(keep: bool, more: dict[str, str] | None = None) -> Iterator[Stack]:
     """A stack that starts from nothing; in the end its containers, networks and volumes are gone."""
-    stack = Stack()
+    stack = Stack(more=more or {})
     try:
         yield stack
     except BaseException:
@@ -255,27 +263,70 @@ def check_hardening(stack: Stack) -> None:
     say(f"hardened: {', '.join(stack.containers())}")
 
 
+def bindings(container: str) -> set[tuple[str, int]]:
+    """Address and port on the host of all that a container publishes; it must not share the host's own network."""
+    mode = docker("inspect", "-f", "{{.HostConfig.NetworkMode}}", container)
+    require(mode != "host", f"{container} is in the host's own network: all that it listens on is open")
+    published = json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", container))
+    return {(one["HostIp"], int(one["HostPort"])) for ports in published.values() for one in ports or []}
+
+
+def listening() -> list[tuple[str, int]] | None:
+    """Address and port of the host's listening TCP sockets; None where it does not show them to us (macOS)."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return None
+    return [(one.laddr[0], one.laddr[1]) for one in connections if one.status == psutil.CONN_LISTEN and one.laddr]
+
+
+def proxied(containers: set[str]) -> set[tuple[str, int]]:
+    """What Docker's own processes listen on for containers with these addresses, by their command lines."""
+    found = set()
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "docker-proxy":
+            line = process.info["cmdline"] or []
+            told = dict(itertools.pairwise(line))
+            if told.get("-container-ip") in containers:
+                found.add((told["-host-ip"], int(told["-host-port"])))
+    return found
+
+
+def open_to_others(sockets: Iterable[tuple[str, int]], ports: set[int]) -> list[tuple[str, int]]:
+    """Those sockets of our ports that other machines can reach."""
+    return sorted({(host, port) for host, port in sockets if port in ports and not ip_address(host).is_loopback})
+
+
 def check_ports(stack: Stack) -> None:
-    """What the host shows of it: two ports, on 127.0.0.1."""
-    published = {
-        (binding["HostIp"], int(binding["HostPort"]))
-        for container in stack.containers().values()
-        for bindings in json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", container)).values()
-        for binding in bindings or []
-    }
-    require(published == {("127.0.0.1", stack.board), ("127.0.0.1", stack.clickhouse)}, f"published: {published}")
-    others = [
-        address.address
-        for addresses in psutil.net_if_addrs().values()
-        for address in addresses
-        if address.family == socket.AF_INET and not address.address.startswith("127.")
-    ]
-    for address in others:
-        for port in (stack.board, stack.clickhouse):
+    """Two ports on this machine alone: by what Docker says, by the host's listening sockets, and by trying."""
+    containers = stack.containers().values()
+    ours = {stack.board, stack.clickhouse}
+    published = set().union(*map(bindings, containers))
+    require(published == {("127.0.0.1", port) for port in ours}, f"published: {published}")
+    networks = (json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", one)) for one in containers)
+    addresses = {network["IPAddress"] for those in networks for network in those.values()}
+    by_proxies = proxied(addresses)
+    require(by_proxies <= published, f"Docker listens on {by_proxies - published} too")
+    sockets = listening()
+    if sockets is not None:
+        others = open_to_others(sockets, ours | {port for _, port in by_proxies})
+        require(not others, f"open to other machines: {others}")
+    for address in others_of_this_machine():
+        for port in ours:
             with socket.socket() as probe:
                 probe.settimeout(2)
                 require(probe.connect_ex((address, port)) != 0, f"{address}:{port} answers, not 127.0.0.1 alone")
-    say(f"published on 127.0.0.1 alone; silent on {', '.join(others)}")
+    seen = "not shown here" if sockets is None else f"{sum(port in ours for _, port in sockets)} of {len(sockets)} ours"
+    say(
+        f"published on 127.0.0.1 alone; listening sockets of this machine: {seen}, none of them open to others; "
+        f"silent on {', '.join(others_of_this_machine())}"
+    )
+
+
+def others_of_this_machine() -> list[str]:
+    """Its own addresses but for 127.*."""
+    found = (one for addresses in psutil.net_if_addrs().values() for one in addresses)
+    return [one.address for one in found if one.family == socket.AF_INET and not one.address.startswith("127.")]
 
 
 def check_page(stack: Stack) -> None:
@@ -340,7 +391,7 @@ def back_up(stack: Stack, folder: Path) -> None:
 def lose_clickhouse(stack: Stack, folder: Path) -> None:
     """Its volume is gone. `make restore`, `make up`: the backup comes back, and from the broker what came after it."""
     began, before = time.monotonic(), stack.stored()
-    stack.lose("clickhouse")
+    stack.lose("clickhouse", "producer", "worker")
     stack.run("scripts/compose_backup.sh", "restore", str(folder))
     restored = stack.stored()
     require(0 < restored < before, f"of {before:,} edits {restored:,} are restored: that shows nothing")
@@ -351,12 +402,13 @@ def lose_clickhouse(stack: Stack, folder: Path) -> None:
 
 
 def lose_redpanda(stack: Stack) -> None:
-    """Its volume is gone. `make up`: the producer goes on from what ClickHouse holds."""
+    """Its volume is gone, under a producer and a worker that run on. `make up`: nothing else is to be done."""
     began, before = time.monotonic(), stack.stored()
     stack.lose("redpanda")
     stack.compose("up", "--no-build", "--wait", "--wait-timeout", f"{PATIENCE:.0f}")
     wait_for(lambda: stack.stored() > before, "nothing is stored any more without the old log")
-    say(f"lost Redpanda's volume: storing again after {time.monotonic() - began:.0f} s")
+    wait_for(lambda: stack.health("producer") == "healthy", "the producer is not well again")
+    say(f"lost Redpanda's volume under all that runs: storing again after {time.monotonic() - began:.0f} s")
 
 
 def settle_and_audit(stack: Stack) -> None:
@@ -384,12 +436,65 @@ def settle_and_audit(stack: Stack) -> None:
     say(f"read {row['read']:,}, stored {row['stored']:,}; audit of {audited:,} changes: 0 mismatches, 0 missing")
 
 
-def check_logs(stack: Stack) -> None:
-    """No password in what the containers wrote."""
+def check_logs(stack: Stack, *passwords: str) -> None:
+    """No password in what the containers wrote; `passwords`: others than its own."""
     logs = stack.compose("logs", "--no-color")
     require(len(logs) > 1000, "the containers wrote nothing?")
-    require(not any(password in logs for password in stack.passwords.values()), "a password stands in the logs")
+    secret = (*stack.passwords.values(), *passwords)
+    require(not any(password in logs for password in secret), "a password stands in the logs")
     say("no password in the logs")
+
+
+@contextmanager
+def elsewhere(theirs: Stack, folder: Path) -> Iterator[dict[str, str]]:
+    """A broker and ClickHouse of somebody else's, behind TLS and passwords; what our .env has to say of them.
+
+    They are at the address that this machine has in Docker's own network: there a container gets by a way out alone.
+    ClickHouse is that of the stack `theirs`, the broker an Apache Kafka. Raises NoKafka.
+    """
+    host = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}")
+    if host not in others_of_this_machine():
+        raise NoKafka(f"{host}, where containers find this machine, is none of its addresses (Docker Desktop)")
+    authority = Authority(folder, "clickhouse-ca")
+    with secure_kafka(folder, host) as broker:
+        theirs.compose("up", "--no-build", "--wait", "clickhouse")
+        with behind_tls(theirs.clickhouse, authority.server(host), host) as port:
+            yield {
+                "STACK_REDPANDA": "0",
+                "KAFKA_BOOTSTRAP_SERVERS": broker.address,
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
+                "KAFKA_SASL_USERNAME": USER,
+                "KAFKA_SASL_PASSWORD": PASSWORD,
+                "KAFKA_SSL_CA_LOCATION": str(broker.authority.path),
+                "STACK_CLICKHOUSE": "0",
+                "CLICKHOUSE_HOST": host,
+                "CLICKHOUSE_PORT": str(port),
+                "CLICKHOUSE_SECURE": "true",
+                "CLICKHOUSE_CA_LOCATION": str(authority.path),
+                "CLICKHOUSE_USER": "writer",
+                "CLICKHOUSE_PASSWORD": theirs.passwords["writer"],
+                "CLICKHOUSE_READER_USER": "reader",
+                "CLICKHOUSE_READER_PASSWORD": theirs.passwords["reader"],
+            }
+
+
+def check_managed(keep: bool) -> None:
+    """With managed parts (docs/operations.md) the containers reach them, trust their CAs, and the board is well."""
+    began = time.monotonic()
+    with running(keep) as theirs, tempfile.TemporaryDirectory(prefix="battlefield-managed-") as folder:
+        try:
+            with elsewhere(theirs, Path(folder)) as settings, running(keep, settings) as stack:
+                stack.compose("up", "--no-build", "--wait", "--wait-timeout", f"{PATIENCE:.0f}")
+                ours = set(stack.containers())
+                require(ours == {"simulator", "producer", "worker", "dashboard"}, f"with managed parts run: {ours}")
+                wait_for(lambda: theirs.stored() > 1000, "nothing reaches a ClickHouse that is elsewhere")
+                stack.compose("run", "--rm", "--no-deps", "--no-TTY", "tools", "query", "source")
+                check_logs(stack, PASSWORD, theirs.passwords["writer"], theirs.passwords["reader"])
+        except NoKafka as error:
+            say(f"NOT CHECKED: managed parts. {error}")
+            return
+    say(f"managed parts: over SASL_SSL and TLS all is stored; {time.monotonic() - began:.0f} s")
 
 
 def integration_tests() -> None:
@@ -443,6 +548,7 @@ def command(keep: bool, build_only: bool, tests: bool) -> None:
             lose_redpanda(stack)
             settle_and_audit(stack)
             check_logs(stack)
+        check_managed(keep)
         if tests:
             integration_tests()
     except Wrong as error:

@@ -68,8 +68,8 @@ class Authority:
 
 
 @contextlib.contextmanager
-def behind_tls(port: int, certificate: Path) -> Iterator[int]:
-    """A port on 127.0.0.1 that speaks TLS with that certificate, and hands on to a port that does not."""
+def behind_tls(port: int, certificate: Path, host: str = "127.0.0.1") -> Iterator[int]:
+    """A port at `host` that speaks TLS with that certificate, and hands on to a port of 127.0.0.1 that does not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     loop = asyncio.new_event_loop()
@@ -86,7 +86,7 @@ def behind_tls(port: int, certificate: Path) -> Iterator[int]:
                 await writer.drain()
         writer.close()
 
-    server = loop.run_until_complete(asyncio.start_server(hand_on, "127.0.0.1", 0, ssl=context))
+    server = loop.run_until_complete(asyncio.start_server(hand_on, host, 0, ssl=context))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

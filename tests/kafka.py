@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from services.common.kafka import connect
 from services.common.reach import NotConnected
 from services.common.settings import PROJECT_ROOT, Settings
@@ -35,14 +33,18 @@ class SecureKafka:
     authority: Authority  # signed its certificate
 
 
+class NoKafka(Exception):
+    """It cannot run on this machine; the message says why."""
+
+
 def jars() -> Path:
-    """The folder of Kafka's jars, fetched where it is not there; skips the test where it cannot be."""
+    """The folder of Kafka's jars, fetched where it is not there. Raises NoKafka."""
     folder = PROJECT_ROOT / "build" / "kafka" / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     if not shutil.which("java"):
-        pytest.skip("no Java on this machine: nothing ran over a broker that demands TLS and a password")
+        raise NoKafka("no Java on this machine: nothing ran over a broker that demands TLS and a password")
     if not folder.exists():
         if not shutil.which("mvn"):
-            pytest.skip("no Maven on this machine to fetch Apache Kafka: nothing ran over a broker that demands TLS")
+            raise NoKafka("no Maven on this machine to fetch Apache Kafka: nothing ran over a broker that demands TLS")
         aside = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
         command = ["mvn", "--batch-mode", "--quiet", "-f", str(POM), "dependency:copy-dependencies"]
@@ -55,7 +57,7 @@ def jars() -> Path:
             check=False,
         )
         if fetched.returncode != 0:
-            pytest.skip(f"Maven could not fetch Apache Kafka: {fetched.stdout.strip()[:300]}")
+            raise NoKafka(f"Maven could not fetch Apache Kafka: {fetched.stdout.strip()[:300]}")
         aside.rename(folder)
     return folder
 
@@ -69,12 +71,13 @@ def _java(jars: Path, folder: Path, *command: str) -> list[str]:
 
 
 @contextmanager
-def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
-    """Start it with its files in `folder`; it ends with the context."""
+def secure_kafka(folder: Path, host: str = "127.0.0.1") -> Iterator[SecureKafka]:
+    """Start it with its files in `folder`, its secure door at `host`; it ends with the context. Raises NoKafka."""
     where = jars()
     authority = Authority(folder, "kafka-ca")
     ports = [free_port() for _ in range(3)]
-    secure, plain, control = (f"127.0.0.1:{port}" for port in ports)
+    secure = f"{host}:{ports[0]}"
+    plain, control = (f"127.0.0.1:{port}" for port in ports[1:])
     modules = "org.apache.kafka.common.security"
     listener = "listener.name.secure"
     config = folder / "server.properties"
@@ -89,7 +92,7 @@ advertised.listeners=SECURE://{secure},PLAIN://{plain}
 listener.security.protocol.map=SECURE:SASL_SSL,PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAIN
 {listener}.ssl.keystore.type=PEM
-{listener}.ssl.keystore.location={authority.server("127.0.0.1")}
+{listener}.ssl.keystore.location={authority.server(host)}
 {listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 {listener}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";
 {listener}.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginModule required;
