@@ -6,44 +6,92 @@
 -- param pages: on at least this many pages [default 2]
 -- param limit: at most this many accounts [default 20]
 WITH
-    -- which they are first, by numbers alone: the titles of everybody reverted in a month would take seconds
-    candidates AS
+    cityHash64(cityHash64(source), cityHash64(wiki), reverted_hash) AS account_hash,
+    -- Which they are first, by numbers alone, as in pages_under_fire.sql. A drawer holds accounts with their pages, each
+    -- once: an account that equals the one before it was reverted on a further page.
     (
-        SELECT cityHash64(source, wiki, reverted) AS who
-        FROM reverts FINAL
-        WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-            AND timestamp >= {since:DateTime('UTC')}
-            AND timestamp < {until:DateTime('UTC')}
-            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
-            AND NOT self_revert
-            AND reverted_actor = 'temporary'
-        GROUP BY who
-        HAVING uniqExact(cityHash64(title)) >= {pages:UInt32}
-        ORDER BY uniqExact(cityHash64(title)) DESC, count() DESC, max(timestamp) DESC
-        LIMIT {limit:UInt32} WITH TIES
+        SELECT groupArray(account)
+        FROM
+        (
+            SELECT arrayJoin(arrayFilter(
+                (one, before) -> one = before, drawer, arrayPushFront(arrayPopBack(drawer), 0))) AS account
+            FROM
+            (
+                SELECT arrayMap(both -> toUInt64(bitShiftRight(both, 64)), arrayCompact(arraySort(groupArray(
+                    bitShiftLeft(toUInt128(account_hash), 64) + page_hash)))) AS drawer
+                FROM reverts FINAL
+                WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+                    AND timestamp >= {since:DateTime('UTC')}
+                    AND timestamp < {until:DateTime('UTC')}
+                    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+                    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+                    AND NOT self_revert
+                    AND reverted_actor = 'temporary'
+                GROUP BY toUInt16(account_hash)
+            )
+            GROUP BY account
+            HAVING count() + 1 >= {pages:UInt32}
+            ORDER BY count() DESC
+            LIMIT {limit:UInt32} WITH TIES
+        )
+    ) AS widest,
+    -- their figures, by numbers still
+    (
+        SELECT groupArray((account, pages, reverts, reverters, first_revert, last_revert, last_rev_id, places))
+        FROM
+        (
+            SELECT
+                account_hash AS account,
+                uniqExact(page_hash) AS pages,
+                count() AS reverts,
+                uniqExact(reverter_hash) AS reverters,
+                min(timestamp) AS first_revert,
+                max(timestamp) AS last_revert,
+                argMax(rev_id, (timestamp, rev_id)) AS last_rev_id,
+                arraySlice(arrayCompact(arraySort(groupArray(page_hash))), 1, 5) AS some,
+                arrayFilter(place -> has(some, place.1), groupUniqArray((page_hash, toStartOfHour(timestamp)))) AS places
+            FROM reverts FINAL
+            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+                AND timestamp >= {since:DateTime('UTC')}
+                AND timestamp < {until:DateTime('UTC')}
+                AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+                AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+                AND NOT self_revert
+                AND reverted_actor = 'temporary'
+                AND ({pages:UInt32} < 2 OR account_hash IN (SELECT arrayJoin(widest)))
+            GROUP BY account
+            HAVING pages >= {pages:UInt32}
+            ORDER BY pages DESC, reverts DESC, last_revert DESC
+            LIMIT {limit:UInt32} WITH TIES
+        )
+    ) AS figures,
+    named AS
+    (
+        SELECT
+            account_hash AS account,
+            any(reverts.wiki) AS on_wiki,
+            any(reverts.server_name) AS host,
+            any(reverted) AS name,
+            arraySort(groupUniqArray(title)) AS titles
+        FROM reverts
+        PREWHERE page_hash IN (SELECT arrayJoin(arrayJoin(figures).8).1)
+        WHERE toStartOfHour(timestamp) IN (SELECT arrayJoin(arrayJoin(figures).8).2)
+            AND (account_hash, page_hash) IN
+                (SELECT figure.1, arrayJoin(figure.8).1 FROM (SELECT arrayJoin(figures) AS figure))
+        GROUP BY account
     )
 SELECT
-    wiki,
-    any(reverts.server_name) AS server_name,
-    reverted AS account,
-    uniqExact(title) AS pages,
-    count() AS reverts,
-    uniqExact(reverter) AS reverters,
-    min(timestamp) AS first_revert,
-    max(timestamp) AS last_revert,
-    arraySort(groupUniqArray(5)(title)) AS titles, -- five of them at most
-    argMax(rev_id, (timestamp, rev_id)) AS last_rev_id
-FROM reverts FINAL
-WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-    AND timestamp >= {since:DateTime('UTC')}
-    AND timestamp < {until:DateTime('UTC')}
-    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
-    AND NOT self_revert
-    AND reverted_actor = 'temporary'
-    AND cityHash64(source, wiki, reverted) IN (SELECT who FROM candidates)
-GROUP BY source, wiki, reverted
-HAVING pages >= {pages:UInt32}
+    on_wiki AS wiki,
+    host AS server_name,
+    name AS account,
+    figure.2 AS pages,
+    figure.3 AS reverts,
+    figure.4 AS reverters,
+    figure.5 AS first_revert,
+    figure.6 AS last_revert,
+    titles, -- five of them at most
+    figure.7 AS last_rev_id
+FROM (SELECT arrayJoin(figures) AS figure, figure.1 AS account) AS found
+INNER JOIN named ON named.account = found.account
 ORDER BY pages DESC, reverts DESC, last_revert DESC, wiki, account
 LIMIT {limit:UInt32}

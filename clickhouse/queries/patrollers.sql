@@ -5,40 +5,73 @@
 -- param namespaces: only these namespaces, by number; none: all [default ]
 -- param limit: at most this many bots, and as many others [default 15]
 WITH
-    -- who they are first, by numbers alone: the details of everybody who reverts would take seconds and memory
-    busiest AS
+    -- of an editor's newest second, 1 where a bot's revert is in it: as a number, since maxima of tuples are slow
+    max(toUnixTimestamp(timestamp) * 2 + (reverter_actor = 'bot')) AS newest,
+    -- Who they are first, by numbers alone: each with the hour of the newest revert. Where the list ends among equals,
+    -- numbers decide too.
     (
-        SELECT cityHash64(reverter) AS who
+        SELECT groupArray((who, toStartOfHour(last_revert)))
+        FROM
+        (
+            SELECT reverter_hash AS who, max(timestamp) AS last_revert
+            FROM reverts FINAL
+            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
+                AND timestamp >= {since:DateTime('UTC')}
+                AND timestamp < {until:DateTime('UTC')}
+                AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+                AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+                AND NOT self_revert
+                AND reverter_hash != cityHash64('')
+            GROUP BY who
+            ORDER BY newest % 2 AS bot, count() DESC, who
+            LIMIT {limit:UInt32} BY bot
+        )
+    ) AS busiest,
+    -- wiki by wiki, for a page is of one
+    on_wikis AS
+    (
+        SELECT
+            reverter_hash AS who,
+            wiki,
+            any(reverts.server_name) AS host,
+            newest AS newest_here,
+            argMax(reverter_actor, timestamp) AS class,
+            uniqExact(page_hash) AS pages,
+            count() AS reverts,
+            countIf(reverted_actor = 'temporary') AS of_temporary,
+            quantileExactState(0.5)(seconds_to_revert) AS seconds,
+            countIf(isNotNull(seconds_to_revert)) AS timed
         FROM reverts FINAL
+        -- before FINAL: the rows of one key are of one editor
+        PREWHERE reverter_hash IN (SELECT arrayJoin(busiest).1)
         WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
             AND timestamp >= {since:DateTime('UTC')}
             AND timestamp < {until:DateTime('UTC')}
             AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
             AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
             AND NOT self_revert
-            AND reverter != ''
+        GROUP BY who, wiki
+    ),
+    named AS
+    (
+        SELECT reverter_hash AS who, any(reverter) AS name
+        FROM reverts
+        WHERE toStartOfHour(timestamp) IN (SELECT arrayJoin(busiest).2)
+            AND reverter_hash IN (SELECT arrayJoin(busiest).1)
         GROUP BY who
-        ORDER BY argMax(reverter_actor = 'bot', (timestamp, rev_id)) AS bot, count() DESC, any(reverter)
-        LIMIT {limit:UInt32} BY bot
     )
 SELECT
-    reverter,
-    argMax(reverter_actor, (timestamp, rev_id)) AS actor,
-    topK(1)(wiki)[1] AS main_wiki, -- where most of the reverts are
-    topK(1)(reverts.server_name)[1] AS server_name,
-    uniqExact(wiki) AS wikis,
-    uniqExact(wiki, title) AS pages,
-    count() AS reverts,
-    countIf(reverted_actor = 'temporary') AS of_temporary,
-    if(countIf(isNotNull(seconds_to_revert)) = 0, NULL, quantileExact(0.5)(seconds_to_revert)) AS median_seconds
-FROM reverts FINAL
-WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-    AND timestamp >= {since:DateTime('UTC')}
-    AND timestamp < {until:DateTime('UTC')}
-    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
-    AND NOT self_revert
-    AND cityHash64(reverter) IN (SELECT who FROM busiest)
-GROUP BY reverter
+    any(name) AS reverter,
+    if(max(newest_here) % 2 = 1, 'bot', argMax(class, newest_here)) AS actor,
+    argMax(wiki, (on_wikis.reverts, wiki)) AS main_wiki, -- where most of the reverts are
+    argMax(host, (on_wikis.reverts, wiki)) AS server_name,
+    count() AS wikis,
+    sum(on_wikis.pages) AS pages,
+    sum(on_wikis.reverts) AS reverts,
+    sum(on_wikis.of_temporary) AS of_temporary,
+    if(sum(timed) = 0, NULL, quantileExactMerge(0.5)(seconds)) AS median_seconds
+FROM on_wikis
+INNER JOIN named USING (who)
+GROUP BY who
 ORDER BY actor = 'bot', reverts DESC, reverter
 LIMIT {limit:UInt32} BY actor = 'bot'
