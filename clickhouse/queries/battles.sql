@@ -48,52 +48,78 @@ WITH
         WHERE timestamp >= updated AND timestamp <= updated + silence
         GROUP BY battle_id
     ),
+    -- The battles to be shown. As one value, since a table would be computed anew wherever it is named.
+    (
+        SELECT groupArray((
+            battle_id, source, wiki, server_name, title, namespace, page_kind, phase, ended_by, ended_at, opened, declared,
+            updated, alternations, reverts, exempt_claims, edits, intensity, editors, pairs, fighters))
+        FROM
+        (
+            SELECT
+                *,
+                multiIf(
+                    isNotNull(ended_at), 'ended',
+                    isNull(declared) OR declared >= until, 'brewing',
+                    updated + calm < until, 'ceasefire',
+                    'war') AS phase,
+                multiIf(
+                    stopped AND (isNull(blocked) OR candidates.ended <= blocked), candidates.ended_by,
+                    isNotNull(blocked), 'block',
+                    updated + silence < until, 'silence',
+                    '') AS ended_by,
+                multiIf(
+                    ended_by = '', NULL,
+                    ended_by = 'block', blocked,
+                    ended_by = 'silence', updated,
+                    candidates.ended) AS ended_at
+            FROM candidates
+            LEFT JOIN (SELECT battle_id, toNullable(blocked) AS blocked FROM blocks) AS blocks USING (battle_id)
+            WHERE {battle:String} != '' OR ifNull(ended_at >= since, true)
+            ORDER BY
+                if({newest:UInt32} != 0, declared, NULL) DESC, intensity DESC, reverts DESC, updated DESC, battle_id
+            LIMIT {limit:UInt32}
+        )
+    ) AS shown,
     courses AS
     (
         SELECT battle_id, countResample(0, steps, 1)(intDiv((timestamp - since) * steps, until - since)) AS course
         FROM reverts FINAL
-        INNER JOIN (SELECT battle_id, source, wiki, title, opened FROM candidates) AS fought USING (source, wiki, title)
+        INNER JOIN
+        (
+            SELECT battle.1 AS battle_id, battle.2 AS source, battle.3 AS wiki, battle.5 AS title, battle.11 AS opened
+            FROM (SELECT arrayJoin(shown) AS battle)
+        ) AS fought USING (source, wiki, title)
+        -- before FINAL: the rows of one key are of one page
+        PREWHERE page_hash IN (SELECT cityHash64(battle.3, battle.5) FROM (SELECT arrayJoin(shown) AS battle))
         WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
             AND timestamp >= greatest(since, opened)
             AND timestamp < until
-            AND (wiki, title) IN (SELECT wiki, title FROM candidates)
             AND NOT self_revert
         GROUP BY battle_id
     )
 SELECT
-    battle_id,
-    source,
-    wiki,
-    server_name,
-    title,
-    namespace,
-    page_kind,
-    multiIf(
-        isNotNull(ended_at), 'ended',
-        isNull(declared) OR declared >= until, 'brewing',
-        updated + calm < until, 'ceasefire',
-        'war') AS phase,
-    multiIf(
-        stopped AND (isNull(blocked) OR candidates.ended <= blocked), candidates.ended_by,
-        isNotNull(blocked), 'block',
-        updated + silence < until, 'silence',
-        '') AS ended_by,
-    multiIf(ended_by = '', NULL, ended_by = 'block', blocked, ended_by = 'silence', updated, candidates.ended) AS ended_at,
-    opened,
-    declared,
-    updated,
-    alternations,
-    reverts,
-    exempt_claims,
-    edits,
-    intensity,
-    editors,
-    pairs,
-    fighters,
+    battle.1 AS battle_id,
+    battle.2 AS source,
+    battle.3 AS wiki,
+    battle.4 AS server_name,
+    battle.5 AS title,
+    battle.6 AS namespace,
+    battle.7 AS page_kind,
+    battle.8 AS phase,
+    battle.9 AS ended_by,
+    battle.10 AS ended_at,
+    battle.11 AS opened,
+    battle.12 AS declared,
+    battle.13 AS updated,
+    battle.14 AS alternations,
+    battle.15 AS reverts,
+    battle.16 AS exempt_claims,
+    battle.17 AS edits,
+    battle.18 AS intensity,
+    battle.19 AS editors,
+    battle.20 AS pairs,
+    battle.21 AS fighters,
     if(empty(course), arrayWithConstant(steps, 0), course) AS course -- reverts in each twelfth of the range
-FROM candidates
-LEFT JOIN (SELECT battle_id, toNullable(blocked) AS blocked FROM blocks) AS blocks USING (battle_id)
+FROM (SELECT arrayJoin(shown) AS battle, battle.1 AS battle_id) AS found
 LEFT JOIN courses USING (battle_id)
-WHERE {battle:String} != '' OR ifNull(ended_at >= since, true)
 ORDER BY if({newest:UInt32} != 0, declared, NULL) DESC, intensity DESC, reverts DESC, updated DESC, battle_id
-LIMIT {limit:UInt32}

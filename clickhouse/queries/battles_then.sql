@@ -10,15 +10,28 @@ WITH
         FROM battles FINAL
         WHERE opened < until AND ({battle:String} = '' OR battle_id = toUUIDOrZero({battle:String}))
     ),
-    going AS (SELECT * FROM known WHERE updated >= until),
+    -- Those that went on afterwards, few and mostly none. As one value, since a table would be read anew wherever it is
+    -- named.
+    (
+        SELECT groupArray((battle_id, source, wiki, title, opened, fighters.name))
+        FROM known
+        WHERE updated >= until
+    ) AS went_on,
+    if(empty(went_on), until, arrayMin(fight -> fight.5, went_on)) AS earliest,
+    going AS
+    (
+        SELECT
+            fight.1 AS battle_id, fight.2 AS source, fight.3 AS wiki, fight.4 AS title, fight.5 AS opened, fight.6 AS names
+        FROM (SELECT arrayJoin(went_on) AS fight)
+    ),
     -- their reverts up to then, in order: when, which, by whom, of whom
     struck AS
     (
         SELECT battle_id, arraySort(groupArray((timestamp, rev_id, reverter, reverted))) AS marks
         FROM reverts FINAL
-        INNER JOIN (SELECT battle_id, source, wiki, title, opened, fighters.name AS names FROM going) AS fought
-            USING (source, wiki, title)
-        WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(opened)) FROM going)
+        INNER JOIN going USING (source, wiki, title)
+        WHERE notEmpty(went_on)
+            AND toStartOfHour(timestamp) >= toStartOfHour(earliest)
             AND toStartOfHour(timestamp) <= toStartOfHour(until)
             AND (wiki, title) IN (SELECT wiki, title FROM going)
             AND timestamp >= opened
@@ -36,8 +49,9 @@ WITH
             sumMap(map(user, toUInt32(1))) AS edits_of,
             groupArrayIf(rev_id, claim_exempt != '') AS exempt
         FROM edits FINAL
-        INNER JOIN (SELECT battle_id, source, wiki, title, opened FROM going) AS fought USING (source, wiki, title)
-        WHERE toStartOfHour(timestamp) >= (SELECT toStartOfHour(minOrNull(opened) - memory) FROM going)
+        INNER JOIN going USING (source, wiki, title)
+        WHERE notEmpty(went_on)
+            AND toStartOfHour(timestamp) >= toStartOfHour(earliest - memory)
             AND toStartOfHour(timestamp) <= toStartOfHour(until)
             AND (wiki, title) IN (SELECT wiki, title FROM going)
             AND timestamp >= opened - memory
@@ -83,8 +97,8 @@ SELECT
                 toUInt32(arrayCount(mark -> mark.3 = fighter.name, marks)),
                 toUInt32(arrayCount(mark -> mark.4 = fighter.name, marks))),
             arrayFilter(
-                fighter -> arrayExists(mark -> mark.3 = fighter.name OR mark.4 = fighter.name, marks), going.fighters)),
+                fighter -> arrayExists(mark -> mark.3 = fighter.name OR mark.4 = fighter.name, marks), then.fighters)),
         'Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32))') AS fighters
-FROM going
+FROM (SELECT * FROM known WHERE notEmpty(went_on) AND updated >= until) AS then
 LEFT JOIN struck USING (battle_id)
 LEFT JOIN edited USING (battle_id)
