@@ -9,10 +9,11 @@ WITH
     (
         SELECT *
         FROM edits FINAL
-        WHERE (toStartOfHour(timestamp), wiki) IN (SELECT hour, wiki FROM story_hours)
-            -- not as IN ('', user): the bloom filters of both columns help with a comparison alone
-            AND ({user:String} = '' OR user = {user:String})
+        -- Before FINAL: the rows of one key are of one change. Not as IN ('', user): the bloom filters of both columns help
+        -- with a comparison alone.
+        PREWHERE ({user:String} = '' OR user = {user:String})
             AND ({title:String} = '' OR title = {title:String})
+        WHERE (toStartOfHour(timestamp), wiki) IN (SELECT hour, wiki FROM story_hours)
             AND timestamp < {until:DateTime('UTC')}
         ORDER BY timestamp DESC, sequence DESC
         LIMIT {limit:UInt32}
@@ -21,10 +22,10 @@ WITH
     (
         SELECT source, wiki, title, rev_id, reverter, reverted, reverted_rev_id, method
         FROM reverts FINAL
+        PREWHERE ({title:String} = '' OR title = {title:String})
         WHERE (toStartOfHour(timestamp), wiki) IN (SELECT hour, wiki FROM story_hours)
             AND timestamp < {until:DateTime('UTC')}
             AND NOT self_revert
-            AND ({title:String} = '' OR title = {title:String})
             AND ({user:String} = '' OR reverter = {user:String} OR reverted = {user:String})
     )
 SELECT
