@@ -52,7 +52,9 @@ Parameters stand in the URL; each can be left out. They are values, never part o
 
 `now` is the clock while Wikipedia is live, else the end of the newest event's second. Times in answers are UTC. Counts
 are numbers of rows or edits, sizes bytes and durations seconds, unless the description says otherwise. A value that
-cannot be read is an error with status 400, an unknown name 404.
+cannot be read is an error with status 400, an unknown query 404. `make demo` says in one line which value, and what is
+expected. ClickHouse server answers in its own words: they tell the value, not the parameter, and go on with the
+statement.
 """
 
 _NOTE = """<!--

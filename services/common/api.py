@@ -6,7 +6,8 @@ neither defaults nor `now-1h`; so the statement itself reads the texts, in SQL. 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from services.common.queries import NAME, PARSERS, NamedQuery, Parameter, all_queries, load, prepend
@@ -102,6 +103,51 @@ def find(path: str) -> tuple[NamedQuery, str] | None:
 def not_found() -> str:
     """What any other address below PREFIX answers, with status 404."""
     return f"There is no such query. {PREFIX} lists them.\n"
+
+
+def refusal(query: NamedQuery, values: Mapping[str, str]) -> str:
+    """One line for a request with status 400: which values cannot be read, and what is expected.
+
+    Where each looks well (ClickHouse reads a few ways of writing a time, and we know others), any may be the cause.
+    """
+    given = {name: parameter for name, parameter in query.parameters.items() if name in values}
+    wrong = [name for name, parameter in given.items() if not _readable(parameter.type, values[name])]
+    suspects = wrong or [name for name in given if given[name].type not in _TEXTS] or list(given)
+    return " ".join(
+        f"{name}: expected {PARSERS[given[name].type].expected}; got {values[name][:100]!r}." for name in suspects
+    )
+
+
+_TEXTS = ("String", "Array(String)")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+
+def _readable(type_name: str, text: str) -> bool:
+    """Whether the statement can surely read a value."""
+    match type_name:
+        case "UInt32":
+            return bool(_WHOLE.fullmatch(text)) and 0 <= int(text) < 2**32
+        case "Array(Int32)":
+            items = [item.strip() for item in text.split(",") if item.strip()]
+            return all(_WHOLE.fullmatch(item) and -(2**31) <= int(item) < 2**31 for item in items)
+        case "DateTime('UTC')":
+            return bool(re.fullmatch(rf"{_RELATIVE}|[0-9]+", text)) or _is_iso(text)
+        case _:
+            return text.count("\\") % 2 == 0  # one backslash alone begins a sign like `\\t`, mostly none that there is
+
+
+def _is_iso(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def no_parameter(query: NamedQuery, names: Iterable[str]) -> str:
+    """One line for a request that names what the query does not have."""
+    known = ", ".join(query.parameters) or "none"
+    return f"{query.name} has no parameter {', '.join(sorted(names))[:100]}; it has: {known}."
 
 
 def split_values(query: NamedQuery, items: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[tuple[str, str]]]:

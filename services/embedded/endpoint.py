@@ -24,15 +24,23 @@ from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
-from services.common.api import PREFIX, api_sql, find, listing, not_found, split_values
+from services.common.api import PREFIX, api_sql, find, listing, no_parameter, not_found, refusal, split_values
 from services.common.clickhouse import writer_password_path
 from services.common.heartbeat import beat
 from services.common.logs import set_up_logs
 from services.common.settings import Settings, get_settings
-from services.embedded.access import Account, authenticate, credentials, ensure_writer_password, refuse_foreign
+from services.embedded.access import (
+    READER_LIMITS,
+    READER_SETTINGS,
+    Account,
+    authenticate,
+    credentials,
+    ensure_writer_password,
+    refuse_foreign,
+)
 from services.embedded.compression import choose_encoding, compressor, decompress
 from services.embedded.engine import MIB, Engine, EngineInUse, EngineMissing, Summary, import_chdb
-from services.embedded.errors import Code, QueryError
+from services.embedded.errors import UNREADABLE, Code, QueryError
 from services.embedded.parameters import parse_parameters
 from services.embedded.ports import LOOPBACK
 from services.embedded.runner import Answer, Call, Runner
@@ -182,9 +190,24 @@ async def _named_query(request: web.Request) -> web.StreamResponse:
     values, others = split_values(query, request.query.items())
     account = authenticate(credentials(request.headers, request.query), endpoint.password.get_secret_value())
     if unknown := values.keys() - query.parameters.keys():
-        raise QueryError(Code.BAD_ARGUMENTS, f"{query.name} has no parameter {', '.join(sorted(unknown))[:100]}.")
+        return _bad_request(endpoint, Code.BAD_ARGUMENTS, no_parameter(query, unknown))
     parameters = replace(parse_parameters(others), bound=values, whole=True)
-    return await _run(request, Call(account, api_sql(query, format_name).encode(), parameters, readonly=True))
+    try:
+        return await _run(request, Call(account, api_sql(query, format_name).encode(), parameters, readonly=True))
+    except QueryError as error:
+        # the statement is ours, so what cannot be read in it is a value of the request
+        if error.code in UNREADABLE and values:
+            return _bad_request(endpoint, error.code, refusal(query, values))
+        if error.code == Code.READONLY:  # ClickHouse takes any other name for a setting
+            strange = parameters.settings.keys() - READER_LIMITS.keys() - READER_SETTINGS
+            return _bad_request(endpoint, error.code, no_parameter(query, strange))
+        raise
+
+
+def _bad_request(endpoint: Endpoint, code: int, text: str) -> web.Response:
+    """What a program or person can mend, in one line, without the statement that it went into."""
+    endpoint.counts["errors"] += 1
+    return web.Response(status=400, text=f"{text}\n", headers={"X-ClickHouse-Exception-Code": str(int(code))})
 
 
 async def _query(request: web.Request) -> web.StreamResponse:

@@ -29,6 +29,10 @@ class Code(IntEnum):
     UNKNOWN_EXCEPTION = 1002
 
 
+# What the engine raises where a text is no number, time or escaped text: CANNOT_PARSE_TEXT, _ESCAPE_SEQUENCE,
+# _QUOTED_STRING, _INPUT_ASSERTION_FAILED, _DATE, _DATETIME, _NUMBER.
+UNREADABLE = {6, 25, 26, 27, 38, 41, 72}
+
 # As in ClickHouse's src/Server/HTTP/exceptionCodeToHTTPStatus.cpp; every other code is a 500.
 _BAD_REQUEST = [6, 8, 15, 25, 26, 27, 36, 37, 38, 41, 44, 53, 62, 72, 117, 123, 167, 168, 223, 321, 376, 427, 441]
 _STATUS = {
