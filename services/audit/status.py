@@ -42,6 +42,10 @@ class Status(msgspec.Struct):
     data_dir: str
     parts: list[Part]
     freshness_s: float | None = None  # from the newest event stored to now; None: nothing is stored, or not live
+    workers: int = 0  # of the consumer group, those with a heartbeat
+    group_lag: int | None = (
+        None  # messages that wait for all of them together: the signal to scale out; None: no worker
+    )
 
     @property
     def well(self) -> bool:
@@ -68,7 +72,10 @@ def status(settings: Settings) -> Status:
         else:
             part.figures = {**part.figures, **answer}
         parts[name] = part
-    return Status(str(settings.data_dir), [parts[name] for name in sorted(parts)], freshness)
+    # one that has died may have left figures of partitions that others have by now
+    workers = [name for name in _workers(parts) if parts[name].well]
+    lag = sum(sum(parts[name].lag.values()) for name in workers) if workers else None
+    return Status(str(settings.data_dir), [parts[name] for name in sorted(parts)], freshness, len(workers), lag)
 
 
 def _workers(parts: dict[str, Part]) -> list[str]:

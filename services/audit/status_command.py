@@ -68,6 +68,9 @@ def remarks(now: Status) -> list[str]:
             lines.append(f"{part.name}: messages behind by partition: {behind}")
         if part.last_error:
             lines.append(f"{part.name}: last error: {printable(part.last_error[:300])}")
+    if now.group_lag is not None:
+        who = "1 worker" if now.workers == 1 else f"{now.workers} workers"
+        lines.append(f"Consumer group: {who}, {now.group_lag:,} messages behind. While that grows, take more workers.")
     if now.well:
         fresh = "" if now.freshness_s is None else f" The newest edit is {now.freshness_s:.0f} s old."
         lines.append(f"All is well.{fresh}")

@@ -19,14 +19,14 @@ def test_each_change_is_some_workers() -> None:
 
 
 def test_more_load_needs_more_until_the_shards_are_too_few() -> None:
-    small, large, huge = (plan(times, COSTS, PAGES) for times in (1, 1_000, 10_000))
+    small, large, huge = (plan(times, COSTS, PAGES) for times in (1, 1_000, 20_000))
     assert (small.workers, small.shards) == (1, SHARDS)
     assert small.workers < large.workers < huge.workers
     assert large.shards == SHARDS < huge.shards
     for made in (small, large, huge):
         assert made.workers <= made.shards
         assert made.changes * made.busiest * COSTS.worker_us / 1e6 <= 0.6
-    assert huge.clickhouse_gb == pytest.approx(10_000 * small.clickhouse_gb)
+    assert huge.clickhouse_gb == pytest.approx(20_000 * small.clickhouse_gb)
 
 
 def test_a_plan_bears_an_hour_without_workers_and_a_tight_one_does_not() -> None:

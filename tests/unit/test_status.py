@@ -81,6 +81,26 @@ def test_a_part_that_hangs_or_waits_or_is_not_there_is_told_apart(nobody: Settin
     assert parts(status(nobody.model_copy(update={"data_dir": Path("/nowhere")})))["worker"][0] is False
 
 
+def test_a_producer_that_delivers_nothing_is_not_well_although_it_beats(nobody: Settings) -> None:
+    let_all_beat(nobody.data_dir)
+    beat(nobody.data_dir, "producer", "not delivering", {}, "the broker has acknowledged nothing for 20 s")
+    assert parts(status(nobody))["producer"] == (False, "not delivering")
+
+
+def test_the_lag_of_the_group_is_that_of_all_workers_that_live(nobody: Settings) -> None:
+    let_all_beat(nobody.data_dir)
+    for name in ("worker-2", "worker-3"):
+        beat(nobody.data_dir, name, "running", {"lag_by_partition": {"1": 4000, "2": 5}})
+    grow_old(nobody.data_dir, "worker-3", 100)
+    now = status(nobody)
+    assert (now.workers, now.group_lag) == (2, 4012)
+    told = "Consumer group: 2 workers, 4,012 messages behind. While that grows, take more workers."
+    assert told in remarks(now)
+    none = status(nobody.model_copy(update={"data_dir": Path("/nowhere")}))
+    assert none.group_lag is None
+    assert not any("Consumer group" in line for line in remarks(none))
+
+
 def test_a_server_that_refuses_or_hangs_costs_no_more_than_the_limit(nobody: Settings, hanging: int) -> None:
     let_all_beat(nobody.data_dir)
     stuck = nobody.model_copy(update={"clickhouse_port": hanging, "kafka_bootstrap_servers": f"127.0.0.1:{hanging}"})
