@@ -62,6 +62,7 @@ STAGES = ("simulator", "producer", "worker", "fold", "sink", "end to end", "quer
 ASKED = 5  # times that each query is run
 AGENT = {"User-Agent": "WikiBattlefieldBench/1 (local-run@localhost.invalid)"}
 GRACE = 3600  # seconds, as WINDOW_GRACE by default
+CHECKPOINT = 800  # messages, as WORKER_COMMIT_MESSAGES by default
 
 
 class Taken(NamedTuple):
@@ -196,7 +197,7 @@ def fold_alone(given: Given) -> Taken:
 
 
 def sink(given: Given) -> Taken:
-    """Rows into ClickHouse, a checkpoint each 400 messages as the worker does while it catches up."""
+    """Rows into ClickHouse, a checkpoint as often as the worker's while it catches up."""
     rows = list(_folded(given))
     with lab(given.work) as made, watched(made.clickhouse.pid) as database:
         out = ClickHouseSink(lambda: client_of(made), lambda _: None, lambda reason: sys.exit(reason))
@@ -204,7 +205,7 @@ def sink(given: Given) -> Taken:
         def write() -> None:
             for number, one in enumerate(rows, 1):
                 out.add(one)
-                if number % 400 == 0:
+                if number % CHECKPOINT == 0:
                     out.flush()
             out.flush()
 

@@ -134,10 +134,13 @@ class Settings(BaseSettings):
         "gap; without this a worker ends there, and the gap can still be filled.",
     )
     worker_commit_interval: float = Field(
-        0.5, gt=0, description="Seconds between checkpoints: sooner is fresher, later is fewer and larger inserts."
+        2.0,
+        gt=0,
+        description="Seconds between checkpoints, at most what is worked off once more after a crash. Rows are written "
+        "every second in between; the ledger's only at checkpoints.",
     )
     worker_commit_messages: int = Field(
-        400,
+        800,
         ge=1,
         description="Messages after which a checkpoint comes early; it bounds a worker's memory when catching up.",
     )

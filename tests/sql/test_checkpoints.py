@@ -12,14 +12,15 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from quixstreams.sinks import SinkBackpressureError
 
 from services.audit.audit import audit, sources_present, span_of
-from services.common.change import Change, shard_of
+from services.common.change import Change, id_bytes, shard_of
 from services.common.clickhouse import writer_client
 from services.common.queries import run_query
 from services.common.settings import Settings
-from services.worker.engage import engage
-from services.worker.rows import EDITS, LEDGER
+from services.worker import sink
+from services.worker.engage import Rows, engage, no_rows
+from services.worker.rows import EDITS, LEDGER, duplicate_row, edit_row
 from services.worker.seed import Place, Seeder
-from services.worker.sink import ClickHouseSink, insert
+from services.worker.sink import WRITE_AHEAD, ClickHouseSink, insert
 from tests.events import TOPIC, change
 from tests.sql.stream import GRACE
 from tests.unit.test_worker_engage import Memory
@@ -55,18 +56,22 @@ def month(timestamp: int) -> str:
 def work(client: Client, changes: list[Change], parts: int) -> None:
     """A worker that starts without state, over what ClickHouse holds. Raises SinkBackpressureError at the crash."""
     seeder = Seeder(lambda: client, GRACE, changelog=False, on_wait=lambda _: None)
-    sink = ClickHouseSink(lambda: Crash(client, parts), lambda _: None, lambda _: None)  # type: ignore[arg-type, return-value]
+    out = ClickHouseSink(lambda: Crash(client, parts), lambda _: None, lambda _: None)  # type: ignore[arg-type, return-value]
     memories: dict[int, Memory] = defaultdict(Memory)
     for one in changes:
         shard = shard_of(one.wiki, one.title)
         memory = seeder.memory(memories[shard], place := Place(0, "live", shard))
-        sink.add(engage([one], shard, "live", memory))
+        out.add(engage([one], shard, "live", memory))
         memory.write_back()
         seeder.note(place)
-    sink.flush()
+    out.flush()
 
 
-def test_a_crash_between_the_parts_of_a_months_boundary_loses_nothing(tables: Settings) -> None:
+@pytest.mark.parametrize("ahead", [WRITE_AHEAD, 7], ids=["at checkpoints", "also between them"])
+def test_a_crash_between_the_parts_of_a_months_boundary_loses_nothing(
+    tables: Settings, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    monkeypatch.setattr(sink, "WRITE_AHEAD", ahead)
     # two a second around midnight, every third of before it: so each shard goes to and fro between the months
     changes = [
         change(n, title=f"Page {n % 4}", timestamp=NEW_YEAR - 20 + n // 2 - 50 * (n % 3 == 0)) for n in range(80)
@@ -84,6 +89,55 @@ def test_a_crash_between_the_parts_of_a_months_boundary_loses_nothing(tables: Se
         (present,) = sources_present(client, raw_days=30)
         report = audit(client, present, span_of(present, timedelta(days=1)), lambda *_: None)
         assert [(c.table, c.mismatches) for c in report.comparisons][:2] == [("fronts", 0), ("reverts", 0)]
+
+
+class Written:
+    """A client that notes the table of each insert, and its rows; refuses the `refused`th."""
+
+    def __init__(self, refused: int = -1) -> None:
+        self.tables: list[tuple[str, int]] = []
+        self._refused = refused
+
+    def raw_insert(self, table: str, columns: list[str], lines: bytes, settings: dict[str, Any], *, fmt: str) -> None:
+        """See clickhouse-connect."""
+        if len(self.tables) == self._refused:
+            raise OperationalError("the plug is pulled")
+        self.tables.append((table, len(lines.splitlines())))
+
+
+def edits_and_account(numbers: range) -> Rows:
+    rows = no_rows()
+    rows.edits.extend(edit_row(change(n), id_bytes(change(n).meta_id), "live", 0, n, False, None) for n in numbers)
+    rows.duplicates.append(duplicate_row(change(0), id_bytes(change(0).meta_id)))
+    rows.ledger.extend(pages([]))
+    return rows
+
+
+def test_rows_are_written_between_checkpoints_and_the_ledger_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "WRITE_AHEAD", 4)
+    stored: list[int] = []
+    client = Written()
+    out = ClickHouseSink(lambda: client, stored.append, pytest.fail)  # type: ignore[arg-type, return-value]
+    for n in range(0, 9, 3):
+        out.add(edits_and_account(range(n, n + 3)))
+    out.flush()
+    assert client.tables == [("duplicates", 2), ("edits", 6), ("duplicates", 1), ("edits", 3), ("ledger", 3)]
+    assert stored == [9]
+
+
+def test_after_a_piece_that_failed_nothing_is_written_until_its_messages_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sink, "WRITE_AHEAD", 1)
+    refused: list[str] = []
+    client = Written(refused=3)
+    out = ClickHouseSink(lambda: client, pytest.fail, refused.append)  # type: ignore[arg-type, return-value]
+    for n in range(4):
+        out.add(edits_and_account(range(n, n + 1)))
+    with pytest.raises(SinkBackpressureError):
+        out.flush()
+    assert client.tables == [("duplicates", 1), ("edits", 1), ("duplicates", 1)]
+    assert len(refused) == 1
 
 
 def pages(changes: list[Change]) -> list[tuple[Any, ...]]:
