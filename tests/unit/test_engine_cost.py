@@ -34,10 +34,16 @@ def test_pages_are_weighed_by_what_happened_on_them() -> None:
 
 
 def test_the_speed_that_is_kept_is_of_medians() -> None:
-    with_it = [Taken(1_000_000, 1.0, cpu) for cpu in (40, 50, 999)]
-    without = [Taken(1_000_000, 1.0, cpu) for cpu in (35, 40, 1)]
+    with_it = [Taken(1_000_000, seconds, cpu) for seconds, cpu in ((40.0, 30), (50.0, 40), (999.0, 50))]
+    without = [Taken(1_000_000, seconds, cpu) for seconds, cpu in ((1.0, 10), (25.0, 20), (40.0, 25))]
 
-    assert kept_speed(with_it, without) == {"with_us": 50, "without_us": 35, "speed_kept": 0.7}
+    assert kept_speed(with_it, without) == {
+        "with_us": 40,
+        "without_us": 20,
+        "with_rate": 20_000,
+        "without_rate": 40_000,
+        "speed_kept": 0.5,
+    }
 
 
 def test_without_the_engine_changes_and_windows_are_the_same_and_nothing_else_is_there() -> None:
