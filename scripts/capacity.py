@@ -2,11 +2,11 @@
 
     python -m scripts.capacity [--times 1 --times 100 --times 10000] [--recording FILE] [--measured scale.json]
 
-A model, and a small one. Costs a change come from `scripts.scale_out` or are those of COSTS below, of which three are
-assumed. Which shard is how busy is simulated: the pages of a recording, or of the war game, go through the project's
-own hash. Whether a plan holds is simulated minute by minute: a day with Wikipedia's ups and downs, and an hour in
-which no worker runs. With --measured the model is also held against what was measured: it prints both and the
-difference.
+A model, and a small one. Costs a change are those of COSTS below, measured once, or come from a run of
+`scripts.scale_out`; what is assumed beside them is printed under the table. Which shard is how busy is simulated: the
+pages of a recording, or of the war game, go through the project's own hash. Whether a plan holds is simulated minute
+by minute: a day with Wikipedia's ups and downs, and an hour in which no worker runs. With --measured the model is also
+held against what was measured: it prints both and the difference.
 """
 
 import gzip
@@ -49,10 +49,24 @@ class Costs(NamedTuple):
     clickhouse_bytes: float
 
 
-# The first three: docs/benchmarks.md, 2026-11-24, on a busy machine. The last three are ASSUMED, not measured:
-# the broker's CPU, and the bytes on both disks. `--measured` replaces the CPU costs, not the bytes.
-COSTS = Costs(50.0, 68.0, 56.0, 15.0, 400.0, 130.0)
-PRODUCER_LIMIT = 15_000.0  # events/s that one connection and one process read
+# Measured, and where that stands in docs/benchmarks.md; the machine had two cores. `--measured` takes another run's.
+COSTS = Costs(
+    producer_us=22.5,  # "Stages", 2026-11-25
+    worker_us=31.8,  # likewise, one worker with full messages
+    clickhouse_us=17.6,  # likewise, what that worker's rows cost the embedded engine
+    broker_us=4.8,  # "Several workers": Apache Kafka, one consumer; the producer's side left out
+    broker_bytes=250.0,  # docs/architecture.md, 0.2 to 0.3 KB in the embedded broker; 162 in full messages on a disk
+    clickhouse_bytes=115.0,  # "Several workers": a real recording
+)
+PRODUCER_LIMIT = 40_000.0  # events/s that one connection and one process read: "Stages", 43,775 changes/s at least
+
+# What is not measured but chosen or read elsewhere; the table is worth what these are.
+ASSUMED = (
+    f"{EVENTS:g} events/s on average, {PEAK:g} times that at the peak, {KEPT:.0%} of them changes (from one capture)",
+    f"a worker may be busy {BUSY:.0%} at the peak, and a table takes {MOST_INSERTS:g} inserts/s",
+    "a change costs the same at every load, and as much on servers of your own as in the embedded engine",
+    "busy pages stay as busy against the others as in the war game, or the recording given",
+)
 
 
 class Plan(NamedTuple):
@@ -226,10 +240,14 @@ def main(loads: tuple[float, ...], recording: Path | None, events: int, measured
             worker_us=one.worker_us,
             clickhouse_us=one.clickhouse_us,
             broker_us=one.broker_us,
+            broker_bytes=result.broker_bytes,
+            clickhouse_bytes=result.clickhouse_bytes,
         )
     pages = pages_of(recording, events)
     plans = [plan(times, costs, pages) for times in loads]
     click.echo(table(plans, [day(made, costs, pages) for made in plans]))
+    click.echo("\nMeasured: " + ", ".join(f"{name} {value:g}" for name, value in costs._asdict().items()))
+    click.echo("\n".join(f"ASSUMED: {text}" for text in ASSUMED))
     if result:
         click.echo()
         click.echo("\n".join(check(result, costs)))

@@ -73,7 +73,7 @@ class Point(msgspec.Struct):
     cores: float  # that workers, ClickHouse and broker kept busy
     machine_cores: float  # that were busy, with these and whatever else
     largest_share: float  # of the worker that had the most, of all changes
-    lag: list[int]  # messages behind, about every two seconds
+    lag: list[int]  # messages behind, about every LAG_EVERY seconds
 
 
 class Result(msgspec.Struct):
@@ -144,7 +144,8 @@ def with_a_hot_wiki(folder: Path, events: int) -> dict[str, str]:
     recording, override = folder / "hot.jsonl", folder / "hot.yaml"
     recording.write_bytes(b"\n".join(of_wiki.sub(renamed, line, 1) for line in lines) + b"\n")
     override.write_text(json.dumps({"services": {"simulator": {"volumes": [f"{recording}:{RECORDING}:ro"]}}}))
-    return {"COMPOSE_FILE": f"{PROJECT_ROOT / 'compose.yaml'}:{override}"}
+    # all of it, however long ago
+    return {"COMPOSE_FILE": f"{PROJECT_ROOT / 'compose.yaml'}:{override}", "EVENTSTREAMS_SINCE": ""}
 
 
 def fill(stack: Stack, events: int) -> tuple[int, float]:
