@@ -1,6 +1,7 @@
 """Open the running board in many browsers at once: what each of them sees first and when, and whatever goes wrong.
 
     python -m scripts.viewers --address http://127.0.0.1:8501 [--viewers 10] [--seconds 30] [--json]
+                              [--pages battles,patrol] [--range 30d]
 
 Each viewer has a browser context of its own (no shared cache, no shared session) and one page of the board; they come
 within the same second, stay, and count errors: of the browser's console, of requests, of the board itself. First paint
@@ -16,6 +17,7 @@ import shutil
 import statistics
 import sys
 import time
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ def console_errors(kind: str, text: str, url: str) -> list[str]:
     return [f"console: {text} {url}"] if kind == "error" and not searching else []
 
 
-async def visit(browser: "Browser", address: str, page_name: str, seconds: float) -> Visit:
-    """Open a page and stay so long."""
+async def visit(browser: "Browser", address: str, page_name: str, asked: str, seconds: float) -> Visit:
+    """Open a page with what is asked in its address, and stay so long."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
     errors: list[str] = []
@@ -62,14 +64,15 @@ async def visit(browser: "Browser", address: str, page_name: str, seconds: float
 
     async def until(selector: str) -> float | None:
         try:
-            await page.locator(selector).first.wait_for(timeout=PATIENCE)
+            # the first that can be seen: a popover's own text stands in the page, hidden, before the rest
+            await page.locator(selector).locator("visible=true").first.wait_for(timeout=PATIENCE)
         except Exception as error:  # a time-out, or the page is gone: either way it is told
             errors.append(f"never shown: {selector[:40]} ({type(error).__name__})")
             return None
         return time.perf_counter() - began
 
     try:
-        await page.goto(f"{address}/{page_name}", timeout=PATIENCE)
+        await page.goto(f"{address}/{page_name}{asked}", timeout=PATIENCE)
         paint, figure = await asyncio.gather(until(FIRST_TEXT), until(FIRST_FIGURE))
         await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
         errors += [f"board: {trouble[:300]}" for trouble in await page.locator(TROUBLE).all_inner_texts()]
@@ -79,15 +82,14 @@ async def visit(browser: "Browser", address: str, page_name: str, seconds: float
     return Visit(page_name or "front line", paint, figure, still_there)
 
 
-async def visits(address: str, viewers: int, seconds: float) -> list[Visit]:
-    """All of them at once."""
+async def visits(address: str, pages: list[str], asked: str, seconds: float) -> list[Visit]:
+    """A viewer for each of the pages, all at once."""
     from playwright.async_api import async_playwright
 
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=executable, args=list(FLAGS))
-        pages = [PAGES[number % len(PAGES)] for number in range(viewers)]
-        found = await asyncio.gather(*(visit(browser, address, page, seconds) for page in pages))
+        found = await asyncio.gather(*(visit(browser, address, page, asked, seconds) for page in pages))
         await browser.close()
     return list(found)
 
@@ -104,10 +106,14 @@ def main() -> None:
     parser.add_argument("--address", default="http://127.0.0.1:8501")
     parser.add_argument("--viewers", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=30.0, help="How long each stays.")
+    parser.add_argument("--pages", default=",".join(PAGES), help="Which pages, in turn; the front line has no name.")
+    parser.add_argument("--range", default="", help="Over which range of the board, such as 30d.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
-    found = asyncio.run(visits(arguments.address.rstrip("/"), arguments.viewers, arguments.seconds))
+    pages = list(islice(cycle(arguments.pages.split(",")), arguments.viewers))
+    asked = f"?range={arguments.range}" if arguments.range else ""
+    found = asyncio.run(visits(arguments.address.rstrip("/"), pages, asked, arguments.seconds))
     summary = {
         "viewers": len(found),
         "load_before": round(load, 1),
