@@ -59,6 +59,8 @@ _USERS_CONFIG = """<clickhouse>
         <async_insert>0</async_insert>
         <implicit_select>0</implicit_select>
         <allow_introspection_functions>0</allow_introspection_functions>
+        <!-- else a query gets a second thread only where 2 GiB are free, which is more than all the engine may have -->
+        <max_threads_min_free_memory_per_thread>0</max_threads_min_free_memory_per_thread>
     </default></profiles>
     <quotas><default/></quotas>
     <users><default>
