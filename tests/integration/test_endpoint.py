@@ -234,6 +234,13 @@ def test_named_queries_run_on_it(reader):
             run_query(reader, query.name)
 
 
+def test_a_query_reads_with_two_threads_however_little_memory_there_is(database, writer, reader):
+    writer.command("CREATE TABLE many (n UInt64) ENGINE = MergeTree ORDER BY n")
+    writer.command("INSERT INTO many SELECT number FROM numbers(1_000_000)")
+    pipeline = reader.query("EXPLAIN PIPELINE SELECT sum(cityHash64(n)) FROM many").result_rows
+    assert any("MergeTreeSelect" in line and "× 2" in line for (line,) in pipeline), pipeline
+
+
 def test_readers_read_while_the_writer_writes(database, writer):
     writer.command("CREATE TABLE busy (n UInt64) ENGINE = MergeTree ORDER BY n")
     done = threading.Event()
