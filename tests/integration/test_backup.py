@@ -32,9 +32,10 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Makes commands reach a database as they would any."""
 
     def point(settings: Settings) -> None:
-        for name in ("data_dir", "clickhouse_port", "clickhouse_database", "clickhouse_user"):
+        for name in ("data_dir", "clickhouse_port", "clickhouse_database", "clickhouse_user", "clickhouse_reader_user"):
             monkeypatch.setenv(name.upper(), str(getattr(settings, name)))
-        monkeypatch.setenv("CLICKHOUSE_PASSWORD", settings.clickhouse_password.get_secret_value())
+        for name in ("clickhouse_password", "clickhouse_reader_password"):
+            monkeypatch.setenv(name.upper(), getattr(settings, name).get_secret_value())
         get_settings.cache_clear()
 
     yield point
