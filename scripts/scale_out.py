@@ -38,6 +38,7 @@ from services.simulator.wargame import WarGame
 
 HALF = 0.5
 RECORDING = "/recording.jsonl"  # in the simulator's container
+INTERVAL: float = Settings.model_fields["worker_commit_interval"].default
 SERVERS = ("clickhouse", "redpanda")
 LOOK_EVERY = 0.3  # seconds between looks at what is stored: each costs ClickHouse something
 LAG_EVERY = 4.0  # seconds between looks at the lag: each starts a process in every worker's container
@@ -233,7 +234,7 @@ def work_off(stack: Stack, workers: int, backlog: int, commit: float) -> Point:
 @click.option("--workers", "counts", multiple=True, type=click.IntRange(1, 8), default=(1, 2, 4), show_default=True)
 @click.option("--events", default=300_000, show_default=True, help="Of the war game; a half or so are changes.")
 @click.option("--hot-wiki", is_flag=True, help="Half of all changes are of one wiki.")
-@click.option("--interval", default=0.5, show_default=True, help="WORKER_COMMIT_INTERVAL of one worker, seconds.")
+@click.option("--interval", default=INTERVAL, show_default=True, help="WORKER_COMMIT_INTERVAL of one worker, seconds.")
 @click.option("--stretch", is_flag=True, help="N workers get N times the interval, so that inserts/s stay the same.")
 def main(counts: tuple[int, ...], events: int, hot_wiki: bool, interval: float, stretch: bool) -> None:
     """Measure how fast workers of different number work off a backlog, in containers."""
