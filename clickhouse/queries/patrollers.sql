@@ -5,8 +5,8 @@
 -- param namespaces: only these namespaces, by number; none: all [default ]
 -- param limit: at most this many bots, and as many others [default 15]
 WITH
-    -- of an editor's newest second, 1 where a bot's revert is in it: as a number, since maxima of tuples are slow
-    max(toUnixTimestamp(timestamp) * 2 + (reverter_actor = 'bot')) AS newest,
+    -- When, and in one second a bot's reverts last: as a number, since maxima of tuples are slow.
+    toUnixTimestamp(timestamp) * 2 + (reverter_actor = 'bot') AS flagged,
     -- Who they are first, by numbers alone: each with the hour of the newest revert. Where the list ends among equals,
     -- numbers decide too.
     (
@@ -23,7 +23,7 @@ WITH
                 AND NOT self_revert
                 AND reverter_hash != cityHash64('')
             GROUP BY who
-            ORDER BY newest % 2 AS bot, count() DESC, who
+            ORDER BY max(flagged) % 2 AS bot, count() DESC, who
             LIMIT {limit:UInt32} BY bot
         )
     ) AS busiest,
@@ -34,8 +34,6 @@ WITH
             reverter_hash AS who,
             wiki,
             any(reverts.server_name) AS host,
-            newest AS newest_here,
-            argMax(reverter_actor, timestamp) AS class,
             uniqExact(page_hash) AS pages,
             count() AS reverts,
             countIf(reverted_actor = 'temporary') AS of_temporary,
@@ -52,17 +50,23 @@ WITH
             AND NOT self_revert
         GROUP BY who, wiki
     ),
+    -- by the hours of their newest reverts
     named AS
     (
-        SELECT reverter_hash AS who, any(reverter) AS name
-        FROM reverts
+        SELECT reverter_hash AS who, any(reverter) AS name, argMax(reverter_actor, flagged) AS class
+        FROM reverts FINAL
         WHERE toStartOfHour(timestamp) IN (SELECT arrayJoin(busiest).2)
+            AND timestamp >= {since:DateTime('UTC')}
+            AND timestamp < {until:DateTime('UTC')}
+            AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+            AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+            AND NOT self_revert
             AND reverter_hash IN (SELECT arrayJoin(busiest).1)
         GROUP BY who
     )
 SELECT
     any(name) AS reverter,
-    if(max(newest_here) % 2 = 1, 'bot', argMax(class, newest_here)) AS actor,
+    any(class) AS actor,
     argMax(wiki, (on_wikis.reverts, wiki)) AS main_wiki, -- where most of the reverts are
     argMax(host, (on_wikis.reverts, wiki)) AS server_name,
     count() AS wikis,
