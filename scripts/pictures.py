@@ -56,6 +56,7 @@ def war_game() -> Iterator[tuple[Path, int]]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"The game did not come to its end; its logs are in {data_dir}")
             time.sleep(1)
+        audit(data_dir)
         yield data_dir, port
     finally:
         process.terminate()
@@ -81,6 +82,12 @@ def is_whole(data_dir: Path) -> bool:
     for row in ask(data_dir, "accounting"):
         return bool(row["read"] == EVENTS and row["kept"] == row["stored"] + row["duplicates"])
     return False
+
+
+def audit(data_dir: Path) -> None:
+    """Hold what was stored against SQL: Health shows the result."""
+    command = [sys.executable, "-m", "services", "audit"]
+    subprocess.run(command, env={**os.environ, "DATA_DIR": str(data_dir)}, stdout=subprocess.DEVNULL, check=True)
 
 
 def pages(data_dir: Path) -> dict[str, str]:

@@ -35,6 +35,7 @@ from services.worker.sink import ClickHouseSink
 # 6 s is the least that Kafka and Redpanda allow by default; heartbeats come from a thread of librdkafka's own.
 SESSION_TIMEOUT = 6_000  # milliseconds
 BLOCK_CACHE = 32 * 2**20  # bytes; RocksDB's shared cache would grow to 1 GiB
+WRITE_BUFFER = 8 * 2**20  # bytes; of each partition, so several times that: Quix's 64 MiB would grow to half a GiB
 RATE_OVER = 5  # seconds
 COLLECT_AFTER = (200_000, 20, 100)  # new objects, young collections, middle ones
 
@@ -145,7 +146,7 @@ def make_application(settings: Settings, group: str, state_dir: Path, figures: F
         commit_every=settings.worker_commit_messages,
         state_dir=state_dir,
         use_changelog_topics=settings.worker_changelog,
-        rocksdb_options=RocksDBOptions(block_cache_size=BLOCK_CACHE),
+        rocksdb_options=RocksDBOptions(block_cache_size=BLOCK_CACHE, write_buffer_size=WRITE_BUFFER),
         consumer_poll_timeout=0.1,
         consumer_extra_config={
             "session.timeout.ms": SESSION_TIMEOUT,
