@@ -172,7 +172,12 @@ def is_of_another_log(headers: Iterable[tuple[str, str | bytes | None]] | None, 
     for one of the new log it would put all that out of reach, for a shard leaves out what is older than its newest.
     Its producer ends as soon as it sees the offset, and the next one sends all of it again, in order.
     """
-    return any(name == LOG_END and int(value or 0) > offset for name, value in headers or ())
+    return any(name == LOG_END and _number(value) > offset for name, value in headers or ())
+
+
+def _number(value: str | bytes | None) -> int:
+    """A header's number; -1 for what is none: it says nothing then."""
+    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) < 20 else -1
 
 
 def source_of(source_topic: str) -> str:

@@ -37,6 +37,11 @@ SESSION_TIMEOUT = 6_000  # milliseconds
 BLOCK_CACHE = 32 * 2**20  # bytes; RocksDB's shared cache would grow to 1 GiB
 WRITE_BUFFER = 8 * 2**20  # bytes; of each partition, so several times that: Quix's 64 MiB would grow to half a GiB
 RATE_OVER = 5  # seconds
+NOT_OURS = (
+    "none",
+    "stopping",
+    "stopped",
+)  # librdkafka's fetch_state of a partition that it was not given, or gave back
 COLLECT_AFTER = (200_000, 20, 100)  # new objects, young collections, middle ones
 
 # As a text of its own: the same for all replicas of a table, another one after it was dropped and made again.
@@ -88,7 +93,8 @@ class Figures:
         self._lag = {
             number: partition["consumer_lag"]
             for number, partition in topics.get(EDITS_TOPIC, {}).get("partitions", {}).items()
-            if partition["consumer_lag"] >= 0
+            # of a partition that another worker has by now it goes on telling what it last saw
+            if partition["consumer_lag"] >= 0 and partition["fetch_state"] not in NOT_OURS
         }
         if self._state == "starting" and told.get("cgrp", {}).get("join_state") == "steady":
             self._state = "running"  # the group has given it its partitions

@@ -1,6 +1,6 @@
 """A log that begins anew is told by its offsets; silence counts only while something waits."""
 
-from services.common.change import EDITS_TOPIC, LEDGER_TOPIC, Position, is_of_another_log, log_end_header
+from services.common.change import EDITS_TOPIC, LEDGER_TOPIC, LOG_END, Position, is_of_another_log, log_end_header
 from services.producer.broker import log_ends_of
 from services.producer.deliveries import Deliveries
 
@@ -66,6 +66,8 @@ def test_of_what_waits_when_its_log_is_lost_none_passes_for_one_of_the_new_log()
     assert all(is_of_another_log(headers, offset) for offset, headers in enumerate(told[2:])), "from 0 on in another"
     assert not is_of_another_log(told[4], 1000), "others wrote in between"
     assert not is_of_another_log(None, 0), "a message of an older version"
+    for value in (None, b"", b"-5", b"x", "7", b"9" * 5000):
+        assert not is_of_another_log([(LOG_END, value)], 0), "of somebody else"
 
 
 def test_of_several_positions_the_furthest_end_of_each_partition_counts():
