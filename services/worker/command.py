@@ -162,6 +162,9 @@ def make_application(settings: Settings, group: str, state_dir: Path, figures: F
             "statistics.interval.ms": 1000,
             "stats_cb": figures.on_statistics,
         },
+        # else the changelog of a broker that lost its disk would be made by asking for it, with one partition, and no
+        # worker could start over that
+        producer_extra_config={"allow.auto.create.topics": False},
         on_message_processed=figures.on_message,
         loglevel=None,
     )
