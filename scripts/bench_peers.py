@@ -161,10 +161,11 @@ def run_worker(given: Given, system: System, folder: Path) -> Run:
             made.wait_for(lambda: stored() > 0, every=ASK_EVERY)
             started = time.monotonic() - began
             made.wait_for(lambda: stored() >= given.changes * WARM, every=ASK_EVERY)
-            # a checkpoint is stored just now: from one such moment to another nothing is half done
+            # a piece is stored just now; what was folded while it was written is taken to be as much, and is taken off
             before = stored()
             made.wait_for(lambda: stored() > before, every=ASK_EVERY)
-            first = Mark(stored(), watched.usage())
+            now = stored()
+            first = Mark(now + (now - before), watched.usage())
             others = clickhouse.usage().cpu, kafka.usage().cpu
             made.wait_for(lambda: stored() >= given.changes, every=ASK_EVERY)
             last = Mark(given.changes, watched.usage())

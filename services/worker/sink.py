@@ -32,10 +32,13 @@ from services.worker.rows import (
 
 RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away or asks for time
 
-# Rows are written between checkpoints when there are so many edits, or after so many seconds. Each insert costs
-# ClickHouse 10 to 20 ms a table, however few its rows: pieces of 4,096 cost it twice as much a change as of 16,384.
-WRITE_AHEAD = 16_384
+# Rows are written between checkpoints when there are so many edits, which bounds the memory, or after so many seconds.
+# Each insert costs ClickHouse 10 to 20 ms a table, however few its rows: pieces of 4,096 edits cost it twice as much a
+# change as of 16,384. So where a piece takes long to write, the next one may grow for WRITE_REST times as long: several
+# workers on few cores would else make ever smaller pieces the shorter the cores are.
+WRITE_AHEAD = 32_768
 WRITE_AFTER = 1.0  # what a change waits at most while more come; the next checkpoint is the end of waiting else
+WRITE_REST = 4
 
 # ClickHouse's codes for "not now": time-out, too many queries, network, memory limit, read-only for the moment,
 # no space, too many parts. https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
@@ -75,11 +78,13 @@ class ClickHouseSink(BaseSink):
         self._ahead: Future[None] | None = None  # the newest piece that was written before the checkpoint
         self._edits = 0  # in such pieces
         self._written = time.monotonic()
+        self._took = 0.0  # seconds, to write the newest piece
 
     def add(self, value: Rows, *_: Any, **__: Any) -> None:
         """Collect what follows from one message."""
         self._rows.merge(value)
-        if len(self._rows.edits) >= WRITE_AHEAD or time.monotonic() - self._written > WRITE_AFTER:
+        waited = time.monotonic() - self._written
+        if len(self._rows.edits) >= WRITE_AHEAD or waited > max(WRITE_AFTER, WRITE_REST * self._took):
             self._write_ahead()
 
     def flush(self) -> None:
@@ -120,6 +125,7 @@ class ClickHouseSink(BaseSink):
         self._ahead = self._writer.submit(self._write, rows._replace(ledger=[]))
 
     def _write(self, rows: Rows) -> None:
+        began = time.monotonic()
         by_table: dict[Table, list[tuple[Any, ...]]] = {
             FRONTS: list(rows.fronts.values()),
             REVERTS: rows.reverts,
@@ -138,6 +144,7 @@ class ClickHouseSink(BaseSink):
         except OperationalError:
             self._client = None  # the next attempt connects anew
             raise
+        self._took = time.monotonic() - began
 
     def _connected(self) -> Client:
         if self._client is None:
