@@ -14,7 +14,17 @@ from services.worker.battles import count_edit, end, fight, is_battlefield, log_
 from services.worker.memory import ShardMemory
 from services.worker.reverts import Revert, is_known_revert, resolve
 from services.worker.rows import NO_CLAIM, alert_row, battle_row, duplicate_row, edit_row, front_row, revert_row
-from services.worker.state import COUNTED, EXEMPT, NOTHING, REVISIONS, UNCOUNTED, PageState, Revision
+from services.worker.state import (
+    COUNTED,
+    EXEMPT,
+    MEMORY,
+    NOTHING,
+    REVISION_MEMORY,
+    REVISIONS,
+    UNCOUNTED,
+    PageState,
+    Revision,
+)
 from services.worker.summaries import Claim, parse_summary
 from services.worker.watch import raise_alert
 from services.worker.windows import Front, count, counted, only_id, window_start
@@ -133,8 +143,14 @@ def _remember(change: Change, claim: Claim | None, revert: Revert | None, page: 
     undoes = NOTHING
     if claim:
         undoes = UNCOUNTED if revert is None or revert.self_revert else EXEMPT if claim.exempt else COUNTED
-    page.revisions.append(Revision(change.rev_id, change.user, change.actor, change.timestamp, undoes))
-    del page.revisions[:-REVISIONS]
+    revisions = page.revisions
+    revisions.append(Revision(change.rev_id, change.user, change.actor, change.timestamp, undoes))
+    outdated = change.timestamp - REVISION_MEMORY
+    if page.battle:  # who joins it brings his edits since then
+        outdated = min(outdated, page.battle.opened - MEMORY)
+    if len(revisions) > REVISIONS or revisions[0].timestamp < outdated:
+        del revisions[:-REVISIONS]
+        page.revisions = [revision for revision in revisions if revision.timestamp >= outdated]
 
 
 def _fight(change: Change, claim: Claim, revert: Revert, page: PageState, source: str, shard: int, rows: Rows) -> None:

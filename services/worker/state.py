@@ -29,6 +29,10 @@ MEMORY = 86_400  # seconds; a revision older than this is unknown to the worker:
 # Revisions a page remembers, all of the last day on all but the most embattled pages: the three-revert rule asks
 # who edited in between, and an edit war's intensity how much each fighter edited.
 REVISIONS = 128
+# And no longer than anything looks back: a battle counts its fighters' edits from a day before its first revert, which
+# may be a day old when the battle opens (while there is one, `engage` keeps them from then on). A page that is edited
+# daily would else be a longer record each day. A worker that starts over what ClickHouse holds knows no more (seed.py).
+REVISION_MEMORY = 2 * (MEMORY + 7200)  # seconds
 MARKS = 64  # reverts a page remembers, likewise
 # A page is dropped this long after its last change: MEMORY and the longest span of a message (1 h either way).
 PAGE_MEMORY = MEMORY + 7200  # seconds

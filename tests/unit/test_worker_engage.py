@@ -236,6 +236,14 @@ def test_a_page_remembers_its_last_revisions_only():
     assert revert(memory, 201, UNDO.format(5_000_002, "Y", "Y", "Y"))["seconds_to_revert"] == 0
 
 
+def test_a_page_that_is_edited_daily_does_not_become_a_longer_record_each_day():
+    memory, sizes = Memory(), []
+    for day in range(30):
+        feed(memory, change(day, title="Daily", user="Clock Bot", timestamp=START + day * 86_400))
+        sizes += [len(value) for key, value in memory.items() if key.startswith(b"p%d|" % LAYOUT)]
+    assert max(sizes[3:]) == max(sizes[:4])
+
+
 def test_state_is_bounded_quiet_pages_and_closed_windows_are_forgotten():
     memory = Memory()
     for n in range(200):
