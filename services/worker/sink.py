@@ -36,7 +36,7 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 # Each insert costs ClickHouse 10 to 20 ms a table, however few its rows: pieces of 4,096 edits cost it twice as much a
 # change as of 16,384. So where a piece takes long to write, the next one may grow for WRITE_REST times as long: several
 # workers on few cores would else make ever smaller pieces the shorter the cores are.
-WRITE_AHEAD = 32_768
+WRITE_AHEAD = 16_384
 WRITE_AFTER = 1.0  # what a change waits at most while more come; the next checkpoint is the end of waiting else
 WRITE_REST = 4
 
