@@ -156,10 +156,13 @@ class Broker:
     def could_take(self) -> bool:
         """Whether the broker answers, and has or lacks our topics for good: then waiting does not help. Blocks.
 
-        Where a partition has no leader just now, it helps.
+        Where a partition has no leader just now, it helps. Asked over a connection of its own: a producer whose broker
+        came back without its topics was seen to connect no more, minutes after others could.
         """
         try:
-            topics = self._producer.list_topics(timeout=METADATA_TIMEOUT).topics
+            topics = (
+                Producer(kafka_config(self._settings) | {"log_level": 0}).list_topics(timeout=METADATA_TIMEOUT).topics
+            )
         except KafkaException:
             return False
         ours = [
