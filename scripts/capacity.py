@@ -23,6 +23,7 @@ import msgspec
 
 from scripts.scale_out import Result
 from services.common.change import SHARDS, Change
+from services.common.settings import Settings
 from services.producer.events import read_event
 from services.simulator.events import stamp
 from services.simulator.wargame import WarGame
@@ -48,6 +49,8 @@ class Costs(NamedTuple):
     broker_bytes: float
     clickhouse_bytes: float
 
+
+INTERVAL: float = Settings.model_fields["worker_commit_interval"].default
 
 # Measured, and where that stands in docs/benchmarks.md; the machine had two cores. `--measured` takes another run's.
 COSTS = Costs(
@@ -153,7 +156,7 @@ def plan(times: float, costs: Costs, pages: Counter[str]) -> Plan:
         kept * BROKER_DAYS * costs.broker_bytes / 1e9,
         changes,
         kept * RAW_DAYS * costs.clickhouse_bytes / 1e9,
-        max(0.5, workers / MOST_INSERTS),
+        max(INTERVAL, 2 * workers / MOST_INSERTS),  # a worker writes at each checkpoint and half-way
     )
 
 

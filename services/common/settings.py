@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         2.0,
         gt=0,
         description="Seconds between checkpoints, at most what is worked off once more after a crash. Rows are written "
-        "every second in between; the ledger's only at checkpoints.",
+        "once in between; the ledger's only at checkpoints.",
     )
     worker_commit_messages: int = Field(
         800,

@@ -208,7 +208,9 @@ def work(settings: Settings, name: str) -> None:
         # disk is current. It comes from them, or from ClickHouse, in any case.
         app.clear_state()  # type: ignore[no-untyped-call] # Quix leaves it untyped
     continuity = Continuity(places.committed, skip_lost=settings.worker_skip_lost)
-    build(app, ClickHouseSink(client, on_stored, on_refused), seeder, continuity)
+    # so that a longer interval means fewer inserts: several workers are to share what ClickHouse bears
+    write_after = settings.worker_commit_interval / 2
+    build(app, ClickHouseSink(client, on_stored, on_refused, write_after), seeder, continuity)
     try:
         app.run()
     except (ClickHouseError, KafkaException):

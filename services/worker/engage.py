@@ -148,8 +148,8 @@ def _remember(change: Change, claim: Claim | None, revert: Revert | None, page: 
     outdated = change.timestamp - REVISION_MEMORY
     if page.battle:  # who joins it brings his edits since then
         outdated = min(outdated, page.battle.opened - MEMORY)
-    if len(revisions) > REVISIONS or revisions[0].timestamp < outdated:
-        del revisions[:-REVISIONS]
+    del revisions[:-REVISIONS]
+    if revisions[0].timestamp < outdated:
         page.revisions = [revision for revision in revisions if revision.timestamp >= outdated]
 
 

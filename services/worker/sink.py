@@ -1,6 +1,7 @@
-"""Rows into ClickHouse, at every Quix checkpoint, before the checkpoint's offsets are committed.
+"""Rows into ClickHouse: between Quix's checkpoints and at each, before its offsets are committed.
 
-A crash in between replays the messages: every row has a natural key and a version, so that a replay changes nothing.
+A crash before they are replays the messages: every row has a natural key and a version, so that a replay changes
+nothing.
 """
 
 import time
@@ -37,7 +38,7 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 # change as of 16,384. So where a piece takes long to write, the next one may grow for WRITE_REST times as long: several
 # workers on few cores would else make ever smaller pieces the shorter the cores are.
 WRITE_AHEAD = 16_384
-WRITE_AFTER = 1.0  # what a change waits at most while more come; the next checkpoint is the end of waiting else
+WRITE_AFTER = 1.0  # by default; what a change waits while more come. The next checkpoint is the end of waiting else
 WRITE_REST = 4
 
 # ClickHouse's codes for "not now": time-out, too many queries, network, memory limit, read-only for the moment,
@@ -66,12 +67,14 @@ class ClickHouseSink(BaseSink):
         client_factory: Callable[[], Client],
         on_stored: Callable[[int], None],
         on_refused: Callable[[str], None],
+        write_after: float = WRITE_AFTER,
     ) -> None:
         super().__init__()
         self._client_factory = client_factory
         self._client: Client | None = None
         self._on_stored = on_stored
         self._on_refused = on_refused
+        self._write_after = write_after
         self._rows = no_rows()
         # one thread: what is given to it is written in that order, and nothing else uses the client
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
@@ -84,7 +87,7 @@ class ClickHouseSink(BaseSink):
         """Collect what follows from one message."""
         self._rows.merge(value)
         waited = time.monotonic() - self._written
-        if len(self._rows.edits) >= WRITE_AHEAD or waited > max(WRITE_AFTER, WRITE_REST * self._took):
+        if len(self._rows.edits) >= WRITE_AHEAD or waited > max(self._write_after, WRITE_REST * self._took):
             self._write_ahead()
 
     def flush(self) -> None:

@@ -36,7 +36,6 @@ REVISION_MEMORY = 2 * (MEMORY + 7200)  # seconds
 MARKS = 64  # reverts a page remembers, likewise
 # A page is dropped this long after its last change: MEMORY and the longest span of a message (1 h either way).
 PAGE_MEMORY = MEMORY + 7200  # seconds
-CHUNK = 64  # page keys a chunk; the open chunk is rewritten with every message, so it is kept small
 
 
 class ShardState(msgspec.Struct, array_like=True):
