@@ -188,10 +188,11 @@ ALERTS = _table(
     version="UInt64",
 )
 
-# In the order of writing. `edits` is last: what it holds is what counts as stored (producer and worker resume from
-# it), so whatever follows from an edit must be there before the edit is. `ledger` is after it for the same reason:
-# an account may never run ahead of the rows it accounts for.
-TABLES = (FRONTS, REVERTS, BATTLES, ALERTS, DUPLICATES, DEAD_LETTERS, EDITS, LEDGER)
+# `edits` are written after these: what they hold is what counts as stored (producer and worker resume from it), so
+# whatever follows from an edit must be there before the edit is. `ledger` comes after `edits` for the same reason: an
+# account may never run ahead of the rows it accounts for.
+CONSEQUENCES = (FRONTS, REVERTS, BATTLES, ALERTS, DUPLICATES, DEAD_LETTERS)
+TABLES = (*CONSEQUENCES, EDITS, LEDGER)
 
 NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no claim" is stored
 

@@ -6,9 +6,11 @@ nothing.
 
 import time
 from bisect import bisect
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -21,13 +23,13 @@ from services.worker.engage import Rows, no_rows
 from services.worker.rows import (
     ALERTS,
     BATTLES,
+    CONSEQUENCES,
     DEAD_LETTERS,
     DUPLICATES,
     EDITS,
     FRONTS,
     LEDGER,
     REVERTS,
-    TABLES,
     Table,
 )
 
@@ -40,6 +42,7 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 WRITE_AHEAD = 16_384
 WRITE_AFTER = 1.0  # by default; what a change waits while more come. The next checkpoint is the end of waiting else
 WRITE_REST = 4
+PIECES = 2  # that are being written at once; they bound the memory
 
 # ClickHouse's codes for "not now": time-out, too many queries, network, memory limit, read-only for the moment,
 # no space, too many parts. https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
@@ -55,8 +58,14 @@ log = structlog.get_logger()
 class ClickHouseSink(BaseSink):
     """Collects the rows of a checkpoint and writes each table with one insert, or with several of a full checkpoint.
 
-    A thread of its own writes, beside the fold: a worker that catches up would else spend a third of its time waiting
-    for ClickHouse. What was written ahead is no more than what a crash in the middle of a flush leaves behind.
+    Threads write, beside the fold: a worker that catches up would else spend a third of its time waiting for
+    ClickHouse. An insert mostly waits too, for the disk: so each table has a thread of its own, and a piece's
+    `edits` are written while what follows from the next piece's already is:
+
+        piece 1   fronts, reverts, battles ...   edits
+        piece 2                                  fronts, reverts, battles ...   edits
+
+    What was written ahead is no more than what a crash in the middle of a flush leaves behind.
 
     `on_stored` is told after a flush that the rows so far are in ClickHouse, `on_refused` that they were dropped and
     their messages will come again.
@@ -72,14 +81,15 @@ class ClickHouseSink(BaseSink):
         super().__init__()
         self._client_factory = client_factory
         self._client: Client | None = None
+        self._connecting = Lock()
         self._on_stored = on_stored
         self._on_refused = on_refused
         self._write_after = write_after
         self._rows = no_rows()
-        # one thread: what is given to it is written in that order, and nothing else uses the client
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._ahead: Future[None] | None = None  # the newest piece that was written before the checkpoint
-        self._edits = 0  # in such pieces
+        # what is given to a table's thread is written in that order; the ledger follows in that of `edits`
+        self._writers = {table: ThreadPoolExecutor(1, table.name) for table in (*CONSEQUENCES, EDITS)}
+        self._ahead: deque[Future[None]] = deque()  # the newest pieces that were given to them before the checkpoint
+        self._edits = 0  # in all such pieces
         self._written = time.monotonic()
         self._took = 0.0  # seconds, to write the newest piece
 
@@ -92,12 +102,11 @@ class ClickHouseSink(BaseSink):
 
     def flush(self) -> None:
         """Write all that was collected. Raises SinkBackpressureError when ClickHouse is away or overloaded."""
-        rows, ahead, edits = self._rows, self._ahead, self._edits + len(self._rows.edits)
+        pieces, edits = [*self._ahead, self._give(self._rows)], self._edits + len(self._rows.edits)
         self._begin()
         try:
-            if ahead is not None:
-                ahead.result()
-            self._writer.submit(self._write, rows).result()
+            for piece in pieces:
+                piece.result()
         except OperationalError as error:
             self._refuse(f"ClickHouse is away: {error}", error)
         except DatabaseError as error:
@@ -111,24 +120,28 @@ class ClickHouseSink(BaseSink):
         self._begin()
 
     def _begin(self) -> None:
-        self._rows, self._ahead, self._edits = no_rows(), None, 0
+        self._rows, self._edits = no_rows(), 0
+        self._ahead.clear()
         self._written = time.monotonic()
 
     def _write_ahead(self) -> None:
-        """Give the writer what is there, without the ledger. One piece at a time: it bounds the memory.
-
-        After a piece that failed nothing more is written: later edits must not be stored without those before them.
-        """
-        if self._ahead is not None and self._ahead.exception() is not None:
-            return  # the flush will tell
+        """Give the writers what is there, without the ledger, when they have less than PIECES to write."""
+        if len(self._ahead) == PIECES:
+            if self._ahead[0].exception() is not None:
+                return  # the flush will tell
+            self._ahead.popleft()
         rows, self._rows = self._rows, no_rows()
         self._rows.ledger.extend(rows.ledger)
         self._edits += len(rows.edits)
         self._written = time.monotonic()
-        self._ahead = self._writer.submit(self._write, rows._replace(ledger=[]))
+        self._ahead.append(self._give(rows._replace(ledger=[])))
 
-    def _write(self, rows: Rows) -> None:
-        began = time.monotonic()
+    def _give(self, rows: Rows) -> "Future[None]":
+        """Have a piece written; the end of that.
+
+        Its edits wait for what follows from them, and for the piece before: where that failed, so do they, since
+        later edits must not be stored without those before them.
+        """
         by_table: dict[Table, list[tuple[Any, ...]]] = {
             FRONTS: list(rows.fronts.values()),
             REVERTS: rows.reverts,
@@ -136,23 +149,32 @@ class ClickHouseSink(BaseSink):
             ALERTS: rows.alerts,
             DUPLICATES: rows.duplicates,
             DEAD_LETTERS: rows.dead_letters,
-            EDITS: rows.edits,
-            LEDGER: rows.ledger,
         }
+        before = [self._writers[table].submit(self._insert, table, of) for table, of in by_table.items() if of]
+        before += list(self._ahead)[-1:]
+        return self._writers[EDITS].submit(self._write_edits, rows, before, time.monotonic())
+
+    def _write_edits(self, rows: Rows, before: "list[Future[None]]", began: float) -> None:
+        for one in before:
+            one.result()
+        if rows.edits:
+            for piece in in_order(rows.edits):
+                self._insert(EDITS, piece)
+        if rows.ledger:
+            self._insert(LEDGER, rows.ledger)
+        self._took = time.monotonic() - began
+
+    def _insert(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
         try:
-            for table in TABLES:
-                if rows_of_table := by_table[table]:
-                    for piece in in_order(rows_of_table) if table is EDITS else [rows_of_table]:
-                        insert(self._connected(), table, piece)
+            insert(self._connected(), table, rows)
         except OperationalError:
             self._client = None  # the next attempt connects anew
             raise
-        self._took = time.monotonic() - began
 
     def _connected(self) -> Client:
-        if self._client is None:
-            self._client = self._client_factory()
-        return self._client
+        with self._connecting:
+            client = self._client = self._client or self._client_factory()
+        return client
 
     def _refuse(self, reason: str, error: Exception) -> None:
         self._on_refused(reason)

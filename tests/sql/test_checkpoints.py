@@ -1,5 +1,6 @@
 """What checkpoints leave in ClickHouse, when a crash falls into one, and when one id comes at two offsets."""
 
+import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -92,17 +93,36 @@ def test_a_crash_between_the_parts_of_a_months_boundary_loses_nothing(
 
 
 class Written:
-    """A client that notes the table of each insert, and its rows; refuses the `refused`th."""
+    """A client that notes the table of each insert, and its rows; refuses the `refused`th of `edits`."""
 
     def __init__(self, refused: int = -1) -> None:
         self.tables: list[tuple[str, int]] = []
-        self._refused = refused
+        self.refused = refused
 
     def raw_insert(self, table: str, columns: list[str], lines: bytes, settings: dict[str, Any], *, fmt: str) -> None:
         """See clickhouse-connect."""
-        if len(self.tables) == self._refused:
+        if table == EDITS.name and len(self.of(table)) == self.refused:
             raise OperationalError("the plug is pulled")
         self.tables.append((table, len(lines.splitlines())))
+
+    def of(self, table: str) -> list[int]:
+        """How many rows each insert into a table had."""
+        return [rows for name, rows in self.tables if name == table]
+
+
+class Slow(Written):
+    """A client whose inserts take long now and then; it notes what was there when one of `edits` began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: list[tuple[int, int]] = []  # inserts of duplicates, of edits
+
+    def raw_insert(self, table: str, columns: list[str], lines: bytes, settings: dict[str, Any], *, fmt: str) -> None:
+        """See clickhouse-connect."""
+        if table == EDITS.name:
+            self.before.append((len(self.of("duplicates")), len(self.of("edits"))))
+        time.sleep(0.03 * (len(self.of(table)) % 3 == (table == EDITS.name)))
+        super().raw_insert(table, columns, lines, settings, fmt=fmt)
 
 
 def edits_and_account(numbers: range) -> Rows:
@@ -121,23 +141,43 @@ def test_rows_are_written_between_checkpoints_and_the_ledger_at_them(monkeypatch
     for n in range(0, 9, 3):
         out.add(edits_and_account(range(n, n + 3)))
     out.flush()
-    assert client.tables == [("duplicates", 2), ("edits", 6), ("duplicates", 1), ("edits", 3), ("ledger", 3)]
+    assert (client.of("duplicates"), client.of("edits")) == ([2, 1], [6, 3])
+    assert client.tables[-1] == ("ledger", 3)
     assert stored == [9]
 
 
-def test_after_a_piece_that_failed_nothing_is_written_until_its_messages_come_again(
+def test_an_edit_is_written_after_what_follows_from_it_and_after_the_edits_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long an insert takes: what `edits` holds is what counts as stored."""
+    monkeypatch.setattr(sink, "WRITE_AHEAD", 1)
+    client = Slow()
+    out = ClickHouseSink(lambda: client, lambda _: None, pytest.fail)  # type: ignore[arg-type, return-value]
+    for n in range(12):
+        out.add(edits_and_account(range(n, n + 1)))
+    out.flush()
+    assert client.of("edits") == [1] * 12
+    assert [edits for _, edits in client.before] == list(range(12)), "one at a time"
+    assert all(duplicates > edits for duplicates, edits in client.before)
+
+
+def test_after_a_piece_that_failed_no_edits_are_written_until_its_messages_come_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sink, "WRITE_AHEAD", 1)
+    stored: list[int] = []
     refused: list[str] = []
-    client = Written(refused=3)
-    out = ClickHouseSink(lambda: client, pytest.fail, refused.append)  # type: ignore[arg-type, return-value]
-    for n in range(4):
+    client = Written(refused=1)
+    out = ClickHouseSink(lambda: client, stored.append, refused.append)  # type: ignore[arg-type, return-value]
+    for n in range(6):
         out.add(edits_and_account(range(n, n + 1)))
     with pytest.raises(SinkBackpressureError):
         out.flush()
-    assert client.tables == [("duplicates", 1), ("edits", 1), ("duplicates", 1)]
-    assert len(refused) == 1
+    assert (client.of("edits"), client.of("ledger"), stored, len(refused)) == ([1], [], [], 1)
+    client.refused = -1
+    out.add(edits_and_account(range(6)))
+    out.flush()
+    assert (client.of("edits"), client.of("ledger"), stored) == ([1, 6], [1], [6])
 
 
 def pages(changes: list[Change]) -> list[tuple[Any, ...]]:
