@@ -74,8 +74,8 @@ def page_sizes(changes: Iterable[Change]) -> dict[str, Sizes]:
     ]
     return {
         "all": sizes_of(size for size, _ in kept),
-        "edited twice or more": sizes_of(size for size, page in kept if len(page.revisions) > 1),
-        "edited ten times or more": sizes_of(size for size, page in kept if len(page.revisions) > 9),
+        "edited twice or more": sizes_of(size for size, page in kept if page.kept > 1),
+        "edited ten times or more": sizes_of(size for size, page in kept if page.kept > 9),
         "with reverts": sizes_of(size for size, page in kept if page.marks),
         "with a battle": sizes_of(size for size, page in kept if page.battle),
     }

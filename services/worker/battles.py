@@ -152,7 +152,7 @@ def _join(battle: Battle, mark: Mark, page: PageState) -> None:
     for name, actor in ((mark.reverter, mark.reverter_actor), (mark.reverted, mark.reverted_actor)):
         if name and name not in fighters and len(fighters) < MOST_FIGHTERS:
             since = battle.opened - MEMORY
-            edits = sum(r.user == name and r.timestamp > since for r in page.revisions)
+            edits = sum(r.user == name and r.timestamp > since for r in page.revisions())
             fighters[name] = Editor(actor or "person", edits)
     if mark.reverter in fighters:
         fighters[mark.reverter].reverts += 1

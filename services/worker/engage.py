@@ -20,7 +20,6 @@ from services.worker.state import (
     MEMORY,
     NOTHING,
     REVISION_MEMORY,
-    REVISIONS,
     UNCOUNTED,
     PageState,
     Revision,
@@ -94,8 +93,8 @@ def engage(changes: list[Change], shard: int, source: str, memory: ShardMemory) 
             continue
         page = memory.page(change.wiki, change.title)
         revert = None
-        if claim and not is_known_revert(change, page.revisions):
-            revert = resolve(change, claim, page.revisions)
+        if claim and not is_known_revert(change, revisions := page.revisions()):
+            revert = resolve(change, claim, revisions)
         _remember(change, claim, revert, page)
         if claim and revert:
             rows.reverts.append(revert_row(change, source, shard, own.sequence, claim, revert))
@@ -143,14 +142,10 @@ def _remember(change: Change, claim: Claim | None, revert: Revert | None, page: 
     undoes = NOTHING
     if claim:
         undoes = UNCOUNTED if revert is None or revert.self_revert else EXEMPT if claim.exempt else COUNTED
-    revisions = page.revisions
-    revisions.append(Revision(change.rev_id, change.user, change.actor, change.timestamp, undoes))
     outdated = change.timestamp - REVISION_MEMORY
     if page.battle:  # who joins it brings his edits since then
         outdated = min(outdated, page.battle.opened - MEMORY)
-    del revisions[:-REVISIONS]
-    if revisions[0].timestamp < outdated:
-        page.revisions = [revision for revision in revisions if revision.timestamp >= outdated]
+    page.add_revision(Revision(change.rev_id, change.user, change.actor, change.timestamp, undoes), outdated)
 
 
 def _fight(change: Change, claim: Claim, revert: Revert, page: PageState, source: str, shard: int, rows: Rows) -> None:

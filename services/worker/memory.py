@@ -7,18 +7,19 @@
 A message that fails half-way leaves the state as it was; the memory is then thrown away and loaded again.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Protocol
 
 import msgspec
 
 from services.worker.state import LAYOUT, PAGE_MEMORY, WINDOW, Chunk, Counted, PageState, ShardState
-from services.worker.windows import Window, count, window_start
+from services.worker.windows import Window, count
 
 CHUNK = 64  # page keys a chunk; the open chunk is rewritten with every message, so it is kept small
-RECENT = 256  # pages of a shard that are kept in memory: the next edit of a page mostly comes soon
+RECENT = 1024  # pages of a shard that are kept in memory: the next edit of a page mostly comes soon
 
 
 class KeyValue(Protocol):
@@ -97,11 +98,12 @@ class ShardMemory:
         self.shard = shard
         self._prefix = f"{LAYOUT}|{self._source}|{shard.generation}|".encode()
         self._windows: dict[int, Window] = {}
+        self._starts: list[int] = []  # of these windows, a heap
         self._closing: deque[tuple[int, int]] = deque()  # (number, newest window) of each journal entry, in order
         self._entry: list[Counted] = []  # of the message at hand
-        self._swept = 0
         self._filter = PageFilter()
-        self._recent: dict[bytes, PageState] = {}  # as they are in the state, the least recently used first
+        # as they are in the state, the least recently used first; a dict would search for its first key at each removal
+        self._recent: OrderedDict[bytes, PageState] = OrderedDict()
         self._pages: dict[bytes, PageState] = {}  # touched by the message at hand
         self._new_pages: list[bytes] = []
         self._expired: list[bytes] = []
@@ -127,6 +129,7 @@ class ShardMemory:
         window = self._windows.get(start)
         if window is None:
             window = self._windows[start] = Window({}, set())
+            heappush(self._starts, start)
         return window
 
     def journal(self, one: Counted) -> None:
@@ -158,11 +161,8 @@ class ShardMemory:
             shard.first_entry = number + 1
 
     def _close_windows(self) -> None:
-        newest = window_start(self.shard.watermark)
-        if newest != self._swept:
-            self._swept = newest
-            for start in [start for start in self._windows if self.is_late(start)]:
-                del self._windows[start]
+        while self._starts and self.is_late(self._starts[0]):
+            del self._windows[heappop(self._starts)]
 
     # Pages
 
@@ -260,7 +260,7 @@ class ShardMemory:
         self._recent |= self._pages
         self._pages = {}
         while len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def _queue_new_pages(self) -> None:
         shard = self.shard

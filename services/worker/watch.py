@@ -55,7 +55,7 @@ def three_revert_count(user: str, now: int, revisions: list[Revision]) -> Tally:
 def raise_alert(change: Change, source: str, page: PageState) -> Alert | None:
     """The alert that a revert, already remembered, raises: none while the editor was as high within the last day."""
     now = change.timestamp
-    tally = three_revert_count(change.user, now, page.revisions)
+    tally = three_revert_count(change.user, now, page.revisions())
     if tally.reverts < WARNING:
         return None
     level = min(tally.reverts, BREACH)

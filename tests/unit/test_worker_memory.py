@@ -2,13 +2,23 @@
 
 from random import Random
 
+from services.worker import memory as memory_of_shards
 from services.worker.engage import engage
-from services.worker.memory import RECENT, DictState, PageFilter, ShardMemory, page_key
-from services.worker.state import PAGE_MEMORY
+from services.worker.memory import DictState, PageFilter, ShardMemory, page_key
+from services.worker.state import (
+    MEMORY,
+    PAGE_MEMORY,
+    REVISION_MEMORY,
+    REVISIONS,
+    REVISIONS_SLACK,
+    PageState,
+    Revision,
+)
 from tests.events import START, change
 from tests.unit.test_worker_engage import GRACE, ROLLBACK
 
 MESSAGES, CHANGES = 120, 40
+RECENT = 256
 
 
 def messages(seed: int) -> list[list]:
@@ -31,7 +41,8 @@ def messages(seed: int) -> list[list]:
     return made
 
 
-def test_what_stays_in_memory_gives_the_rows_and_the_state_that_loading_it_anew_gives():
+def test_what_stays_in_memory_gives_the_rows_and_the_state_that_loading_it_anew_gives(monkeypatch):
+    monkeypatch.setattr(memory_of_shards, "RECENT", RECENT)  # so that a third of the pages are read from the state
     kept, anew = DictState(), DictState()
     memory = ShardMemory(kept, "live", GRACE)
     duplicates = reverts = 0
@@ -60,3 +71,26 @@ def test_the_filter_forgets_what_has_expired_and_nothing_else(monkeypatch):
     assert remembered
     assert all(swept.look(key) != PageFilter.ABSENT for key in remembered)
     assert sum(swept.look(page_key("enwiki", f"Never {n}")) == PageFilter.ABSENT for n in range(1000)) > 300
+
+
+def test_the_revisions_that_a_page_keeps_are_the_newest_however_they_are_packed():
+    page, given = PageState(), []
+    for number in range(3 * REVISIONS):
+        given.append(Revision(number, f"Editor {number % 7}", "person", START + number, number % 3))
+        page.add_revision(given[-1], outdated=START - REVISION_MEMORY)
+        assert page.revisions() == given[-REVISIONS:]
+        assert page.kept <= REVISIONS + REVISIONS_SLACK
+    page.add_revision(Revision(999, "Ada", "bot", START + MEMORY, 0), outdated=START + MEMORY)
+    assert [one.rev_id for one in page.revisions()] == [999]
+
+
+def test_what_is_not_outdated_is_never_forgotten():
+    page, random = PageState(), Random(3)
+    given = [Revision(n, "Ada", "person", START + random.randrange(9 * MEMORY), 0) for n in range(60)]
+    for revision in sorted(given, key=lambda one: one.timestamp):
+        outdated = revision.timestamp - REVISION_MEMORY
+        page.add_revision(revision, outdated)
+        kept = [one.rev_id for one in page.revisions() if one.timestamp >= outdated]
+        wanted = [one for one in given if outdated <= one.timestamp <= revision.timestamp]
+        assert kept == [one.rev_id for one in sorted(wanted, key=lambda one: one.timestamp)]
+    assert page.kept < 40
