@@ -28,7 +28,7 @@ from services.audit.definitions import (
 from services.audit.spans import DAY, HOUR, WINDOW, Span, ceiling, floor, slices
 from services.common.queries import run_query
 
-QUIET = 10  # seconds without a stored change; a checkpoint is made twice a second
+QUIET = 10  # seconds without a stored change; a checkpoint is made every three (WORKER_COMMIT_INTERVAL)
 UNSETTLED = timedelta(seconds=60)  # of event time: the windows that every checkpoint still changes
 SECOND_LOOK = 5.0  # seconds until what differed is compared again
 # Before it a page's memory may hold changes that have expired in ClickHouse (services/worker/state.py: PAGE_MEMORY).

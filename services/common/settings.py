@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         "gap; without this a worker ends there, and the gap can still be filled.",
     )
     worker_commit_interval: float = Field(
-        2.0,
+        3.0,
         gt=0,
         description="Seconds between checkpoints, at most what is worked off once more after a crash. Rows are written "
         "once in between; the ledger's only at checkpoints.",

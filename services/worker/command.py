@@ -157,7 +157,7 @@ def make_application(settings: Settings, group: str, state_dir: Path, figures: F
         consumer_extra_config={
             "session.timeout.ms": SESSION_TIMEOUT,
             "heartbeat.interval.ms": SESSION_TIMEOUT // 4,
-            "fetch.wait.max.ms": 100,  # what a change waits at most on an idle embedded broker, which does not wake up for it
+            "fetch.wait.max.ms": 100,  # what a change waits at most on an idle embedded broker, which wakes for none
             "queued.max.messages.kbytes": 16_384,  # of memory for messages fetched ahead; 64 MB by default
             "statistics.interval.ms": 1000,
             "stats_cb": figures.on_statistics,

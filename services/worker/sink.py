@@ -40,7 +40,7 @@ RETRY_AFTER = 3.0  # seconds that all partitions pause when ClickHouse is away o
 # change as of 16,384. So where a piece takes long to write, the next one may grow for WRITE_REST times as long: several
 # workers on few cores would else make ever smaller pieces the shorter the cores are.
 WRITE_AHEAD = 16_384
-WRITE_AFTER = 1.0  # by default; what a change waits while more come. The next checkpoint is the end of waiting else
+WRITE_AFTER = 1.5  # by default; what a change waits while more come. The next checkpoint is the end of waiting else
 WRITE_REST = 4
 PIECES = 2  # that are being written at once; they bound the memory
 
