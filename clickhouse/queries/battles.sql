@@ -80,26 +80,24 @@ WITH
             LIMIT {limit:UInt32}
         )
     ) AS shown,
-    courses AS
+    -- When the pages were reverted in the range. Rows of one key are of one page: so pages may be chosen before FINAL.
+    reverted AS
     (
-        SELECT battle_id, countResample(0, steps, 1)(intDiv((timestamp - since) * steps, until - since)) AS course
+        SELECT source, page_hash, groupArray(timestamp) AS moments
         FROM reverts FINAL
-        INNER JOIN
-        (
-            SELECT battle.1 AS battle_id, battle.2 AS source, battle.3 AS wiki, battle.5 AS title, battle.11 AS opened
-            FROM (SELECT arrayJoin(shown) AS battle)
-        ) AS fought USING (source, wiki, title)
-        -- before FINAL: the rows of one key are of one page
         PREWHERE page_hash IN (SELECT cityHash64(battle.3, battle.5) FROM (SELECT arrayJoin(shown) AS battle))
-        WHERE toStartOfHour(timestamp) >= toStartOfHour(since)
-            AND timestamp >= greatest(since, opened)
+        WHERE timestamp >= since
             AND timestamp < until
             AND NOT self_revert
-        GROUP BY battle_id
-    )
+        GROUP BY source, page_hash
+    ),
+    arrayMap(
+        moment -> intDiv((moment - since) * steps, until - since),
+        arrayFilter(moment -> moment >= opened, moments)) AS twelfths,
+    arrayMap(step -> toUInt64(countEqual(twelfths, step)), range(steps)) AS course
 SELECT
     battle.1 AS battle_id,
-    battle.2 AS source,
+    source,
     battle.3 AS wiki,
     battle.4 AS server_name,
     battle.5 AS title,
@@ -119,7 +117,7 @@ SELECT
     battle.19 AS editors,
     battle.20 AS pairs,
     battle.21 AS fighters,
-    if(empty(course), arrayWithConstant(steps, 0), course) AS course -- reverts in each twelfth of the range
-FROM (SELECT arrayJoin(shown) AS battle, battle.1 AS battle_id) AS found
-LEFT JOIN courses USING (battle_id)
+    course -- reverts in each twelfth of the range
+FROM (SELECT arrayJoin(shown) AS battle, battle.2 AS source, cityHash64(battle.3, battle.5) AS page_hash) AS found
+LEFT JOIN reverted USING (source, page_hash)
 ORDER BY if({newest:UInt32} != 0, declared, NULL) DESC, intensity DESC, reverts DESC, updated DESC, battle_id

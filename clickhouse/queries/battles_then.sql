@@ -30,10 +30,10 @@ WITH
         SELECT battle_id, arraySort(groupArray((timestamp, rev_id, reverter, reverted))) AS marks
         FROM reverts FINAL
         INNER JOIN going USING (source, wiki, title)
-        WHERE notEmpty(went_on)
-            AND toStartOfHour(timestamp) >= toStartOfHour(earliest)
+        -- before FINAL, here and below: the rows of one key are of one page
+        PREWHERE page_hash IN (SELECT cityHash64(wiki, title) FROM going)
+        WHERE toStartOfHour(timestamp) >= toStartOfHour(earliest)
             AND toStartOfHour(timestamp) <= toStartOfHour(until)
-            AND (wiki, title) IN (SELECT wiki, title FROM going)
             AND timestamp >= opened
             AND timestamp < until
             AND NOT self_revert
@@ -50,10 +50,9 @@ WITH
             groupArrayIf(rev_id, claim_exempt != '') AS exempt
         FROM edits FINAL
         INNER JOIN going USING (source, wiki, title)
-        WHERE notEmpty(went_on)
-            AND toStartOfHour(timestamp) >= toStartOfHour(earliest - memory)
+        PREWHERE title IN (SELECT title FROM going)
+        WHERE toStartOfHour(timestamp) >= toStartOfHour(earliest - memory)
             AND toStartOfHour(timestamp) <= toStartOfHour(until)
-            AND (wiki, title) IN (SELECT wiki, title FROM going)
             AND timestamp >= opened - memory
             AND timestamp < until
             AND type != 'log'
@@ -71,7 +70,41 @@ WITH
     arraySort(pair -> (-toInt64(pair.3), pair.1, pair.2), arrayMap(
         hit -> (hit.1, hit.2, least(edits_of[hit.1], edits_of[hit.2])),
         arrayFilter(hit -> hit.1 < hit.2 AND has(hits, (hit.2, hit.1)), hits))) AS mutual,
-    length(arrayDistinct(arrayFlatten(arrayMap(pair -> [pair.1, pair.2], mutual)))) AS in_pairs
+    length(arrayDistinct(arrayFlatten(arrayMap(pair -> [pair.1, pair.2], mutual)))) AS in_pairs,
+    -- Of those that went on. As one value too: where another query names this one twice, all of it would be read twice.
+    (
+        SELECT groupArray((
+            battle_id, source, wiki, server_name, title, namespace, page_kind, opened, declared, updated, ended, ended_by,
+            alternations, reverts, exempt_claims, edits, intensity, editors, pairs, fighters))
+        FROM
+        (
+            SELECT
+                battle_id, source, wiki, server_name, title, namespace, page_kind, opened,
+                if(declared < until, declared, NULL) AS declared,
+                if(empty(marks), opened, marks[-1].1) AS updated,
+                CAST(NULL, 'Nullable(DateTime(\'UTC\'))') AS ended,
+                '' AS ended_by,
+                toUInt32(arrayMax(arrayConcat([toUInt32(0)], arrayMap(link -> link.3, chain)))) AS alternations,
+                toUInt32(length(marks)) AS reverts,
+                toUInt32(arrayCount(mark -> has(exempt, mark.2), marks)) AS exempt_claims,
+                toUInt32(edited.edits) AS edits,
+                toUInt64(in_pairs * arraySum(arraySlice(arrayMap(pair -> pair.3, mutual), 2))) AS intensity,
+                toUInt32(in_pairs) AS editors,
+                CAST(mutual, 'Array(Tuple(a String, b String, weight UInt32))') AS pairs,
+                CAST(
+                    arrayMap(
+                        fighter -> (fighter.name, fighter.actor, fighter.side, edits_of[fighter.name],
+                            toUInt32(arrayCount(mark -> mark.3 = fighter.name, marks)),
+                            toUInt32(arrayCount(mark -> mark.4 = fighter.name, marks))),
+                        arrayFilter(
+                            fighter -> arrayExists(mark -> mark.3 = fighter.name OR mark.4 = fighter.name, marks),
+                            then.fighters)),
+                    'Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32))') AS fighters
+            FROM (SELECT * FROM known WHERE notEmpty(went_on) AND updated >= until) AS then
+            LEFT JOIN struck USING (battle_id)
+            LEFT JOIN edited USING (battle_id)
+        )
+    ) AS restored
 SELECT
     battle_id, source, wiki, server_name, title, namespace, page_kind, opened, declared, updated, ended, ended_by,
     alternations, reverts, exempt_claims, edits, intensity, editors, pairs, fighters
@@ -79,26 +112,24 @@ FROM known
 WHERE updated < until
 UNION ALL
 SELECT
-    battle_id, source, wiki, server_name, title, namespace, page_kind, opened,
-    if(declared < until, declared, NULL) AS declared,
-    if(empty(marks), opened, marks[-1].1) AS updated,
-    CAST(NULL, 'Nullable(DateTime(\'UTC\'))') AS ended,
-    '' AS ended_by,
-    toUInt32(arrayMax(arrayConcat([toUInt32(0)], arrayMap(link -> link.3, chain)))) AS alternations,
-    toUInt32(length(marks)) AS reverts,
-    toUInt32(arrayCount(mark -> has(exempt, mark.2), marks)) AS exempt_claims,
-    toUInt32(edited.edits) AS edits,
-    toUInt64(in_pairs * arraySum(arraySlice(arrayMap(pair -> pair.3, mutual), 2))) AS intensity,
-    toUInt32(in_pairs) AS editors,
-    CAST(mutual, 'Array(Tuple(a String, b String, weight UInt32))') AS pairs,
-    CAST(
-        arrayMap(
-            fighter -> (fighter.name, fighter.actor, fighter.side, edits_of[fighter.name],
-                toUInt32(arrayCount(mark -> mark.3 = fighter.name, marks)),
-                toUInt32(arrayCount(mark -> mark.4 = fighter.name, marks))),
-            arrayFilter(
-                fighter -> arrayExists(mark -> mark.3 = fighter.name OR mark.4 = fighter.name, marks), then.fighters)),
-        'Array(Tuple(name String, actor String, side String, edits UInt32, reverts UInt32, reverted UInt32))') AS fighters
-FROM (SELECT * FROM known WHERE notEmpty(went_on) AND updated >= until) AS then
-LEFT JOIN struck USING (battle_id)
-LEFT JOIN edited USING (battle_id)
+    battle.1 AS battle_id,
+    battle.2 AS source,
+    battle.3 AS wiki,
+    battle.4 AS server_name,
+    battle.5 AS title,
+    battle.6 AS namespace,
+    battle.7 AS page_kind,
+    battle.8 AS opened,
+    battle.9 AS declared,
+    battle.10 AS updated,
+    battle.11 AS ended,
+    battle.12 AS ended_by,
+    battle.13 AS alternations,
+    battle.14 AS reverts,
+    battle.15 AS exempt_claims,
+    battle.16 AS edits,
+    battle.17 AS intensity,
+    battle.18 AS editors,
+    battle.19 AS pairs,
+    battle.20 AS fighters
+FROM (SELECT arrayJoin(restored) AS battle)

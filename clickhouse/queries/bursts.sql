@@ -7,27 +7,28 @@
 -- param limit: at most this many accounts [default 20]
 WITH
     cityHash64(cityHash64(source), cityHash64(wiki), reverted_hash) AS account_hash,
-    -- Which they are first, by numbers alone, as in pages_under_fire.sql. A drawer holds accounts with their pages, each
-    -- once: an account that equals the one before it was reverted on a further page.
+    -- Which they are first, by numbers alone, as in pages_under_fire.sql. In a drawer each account with a page counts once.
+    -- An account that comes again after that was reverted on a further page.
     (
         SELECT groupArray(account)
         FROM
         (
-            SELECT arrayJoin(arrayFilter(
-                (one, before) -> one = before, drawer, arrayPushFront(arrayPopBack(drawer), 0))) AS account
+            SELECT arrayJoin(arrayFilter((account, nth) -> nth > 1, accounts, arrayEnumerateUniq(accounts))) AS account
             FROM
             (
-                SELECT arrayMap(both -> toUInt64(bitShiftRight(both, 64)), arrayCompact(arraySort(groupArray(
-                    bitShiftLeft(toUInt128(account_hash), 64) + page_hash)))) AS drawer
-                FROM reverts FINAL
-                WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                    AND timestamp >= {since:DateTime('UTC')}
-                    AND timestamp < {until:DateTime('UTC')}
-                    AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
-                    AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
-                    AND NOT self_revert
-                    AND reverted_actor = 'temporary'
-                GROUP BY toUInt16(account_hash)
+                SELECT arrayFilter((account, nth) -> nth = 1, drawer, arrayEnumerateUniq(drawer, pages)) AS accounts
+                FROM
+                (
+                    SELECT groupArray(account_hash) AS drawer, groupArray(page_hash) AS pages
+                    FROM reverts FINAL
+                    WHERE timestamp >= {since:DateTime('UTC')}
+                        AND timestamp < {until:DateTime('UTC')}
+                        AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
+                        AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
+                        AND NOT self_revert
+                        AND reverted_actor = 'temporary'
+                    GROUP BY bitAnd(account_hash, 4095)
+                )
             )
             GROUP BY account
             HAVING count() + 1 >= {pages:UInt32}
@@ -51,8 +52,7 @@ WITH
                 arraySlice(arrayCompact(arraySort(groupArray(page_hash))), 1, 5) AS some,
                 arrayFilter(place -> has(some, place.1), groupUniqArray((page_hash, toStartOfHour(timestamp)))) AS places
             FROM reverts FINAL
-            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                AND timestamp >= {since:DateTime('UTC')}
+            WHERE timestamp >= {since:DateTime('UTC')}
                 AND timestamp < {until:DateTime('UTC')}
                 AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
                 AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))

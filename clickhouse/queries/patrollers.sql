@@ -10,31 +10,30 @@ WITH
     -- Who they are first, by numbers alone: each with the hour of the newest revert. Where the list ends among equals,
     -- numbers decide too.
     (
-        SELECT groupArray((who, toStartOfHour(last_revert)))
+        SELECT groupArray((who, toStartOfHour(toDateTime(intDiv(newest, 2), 'UTC'))))
         FROM
         (
-            SELECT reverter_hash AS who, max(timestamp) AS last_revert
+            SELECT reverter_hash AS who, max(flagged) AS newest
             FROM reverts FINAL
-            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                AND timestamp >= {since:DateTime('UTC')}
+            WHERE timestamp >= {since:DateTime('UTC')}
                 AND timestamp < {until:DateTime('UTC')}
                 AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
                 AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
                 AND NOT self_revert
                 AND reverter_hash != cityHash64('')
             GROUP BY who
-            ORDER BY max(flagged) % 2 AS bot, count() DESC, who
+            ORDER BY newest % 2 AS bot, count() DESC, who
             LIMIT {limit:UInt32} BY bot
         )
     ) AS busiest,
-    -- wiki by wiki, for a page is of one
+    -- Wiki by wiki, for a page is of one. Most pages come once, and sets of them would cost more than lists.
     on_wikis AS
     (
         SELECT
             reverter_hash AS who,
             wiki,
             any(reverts.server_name) AS host,
-            uniqExact(page_hash) AS pages,
+            arrayUniq(groupArray(page_hash)) AS pages,
             count() AS reverts,
             countIf(reverted_actor = 'temporary') AS of_temporary,
             quantileExactState(0.5)(seconds_to_revert) AS seconds,
@@ -42,8 +41,7 @@ WITH
         FROM reverts FINAL
         -- before FINAL: the rows of one key are of one editor
         PREWHERE reverter_hash IN (SELECT arrayJoin(busiest).1)
-        WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-            AND timestamp >= {since:DateTime('UTC')}
+        WHERE timestamp >= {since:DateTime('UTC')}
             AND timestamp < {until:DateTime('UTC')}
             AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
             AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))

@@ -9,20 +9,18 @@ WITH
     cityHash64(page_hash, least(reverter_hash, reverted_hash), greatest(reverter_hash, reverted_hash)) AS pair_hash,
     -- Which have two reverts, by numbers alone, as in pages_under_fire.sql.
     (
-        SELECT groupArrayArray(arrayFilter(
-            (one, before) -> one = before, drawer, arrayPushFront(arrayPopBack(drawer), 0)))
+        SELECT groupArrayArray(arrayFilter((pair, nth) -> nth > 1, drawer, arrayEnumerateUniq(drawer)))
         FROM
         (
-            SELECT arraySort(groupArray(pair_hash)) AS drawer
+            SELECT groupArray(pair_hash) AS drawer
             FROM reverts FINAL
-            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                AND timestamp >= {since:DateTime('UTC')}
+            WHERE timestamp >= {since:DateTime('UTC')}
                 AND timestamp < {until:DateTime('UTC')}
                 AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
                 AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
                 AND NOT self_revert
                 AND reverted_hash != cityHash64('')
-            GROUP BY toUInt16(pair_hash)
+            GROUP BY bitAnd(pair_hash, 4095)
         )
     ) AS fighting,
     -- Where these are too few, the newest of the others follow: from when on. A pair is in `fighting` for each revert but
@@ -33,8 +31,7 @@ WITH
         (
             SELECT timestamp
             FROM reverts FINAL
-            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                AND timestamp >= {since:DateTime('UTC')}
+            WHERE timestamp >= {since:DateTime('UTC')}
                 AND timestamp < {until:DateTime('UTC')}
                 AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
                 AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
@@ -57,8 +54,7 @@ WITH
                 max(timestamp) AS last_revert,
                 argMax(rev_id, (timestamp, rev_id)) AS last_rev_id
             FROM reverts FINAL
-            WHERE toStartOfHour(timestamp) >= toStartOfHour({since:DateTime('UTC')})
-                AND timestamp >= {since:DateTime('UTC')}
+            WHERE timestamp >= {since:DateTime('UTC')}
                 AND timestamp < {until:DateTime('UTC')}
                 AND (empty({wikis:Array(String)}) OR has({wikis:Array(String)}, wiki))
                 AND (empty({namespaces:Array(Int32)}) OR has({namespaces:Array(Int32)}, namespace))
