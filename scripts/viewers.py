@@ -1,7 +1,7 @@
 """Open the running board in many browsers at once: what each of them sees first and when, and whatever goes wrong.
 
     python -m scripts.viewers --address http://127.0.0.1:8501 [--viewers 10] [--seconds 30] [--json]
-                              [--pages battles,patrol] [--range 30d]
+                              [--pages battles,patrol,battle?battle=ID] [--range 30d]
 
 Each viewer has a browser context of its own (no shared cache, no shared session) and one page of the board; they come
 within the same second, stay, and count errors: of the browser's console, of requests, of the board itself. First paint
@@ -72,7 +72,8 @@ async def visit(browser: "Browser", address: str, page_name: str, asked: str, se
         return time.perf_counter() - began
 
     try:
-        await page.goto(f"{address}/{page_name}{asked}", timeout=PATIENCE)
+        query = f"{'&' if '?' in page_name else '?'}{asked}" if asked else ""
+        await page.goto(f"{address}/{page_name}{query}", timeout=PATIENCE)
         paint, figure = await asyncio.gather(until(FIRST_TEXT), until(FIRST_FIGURE))
         await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
         errors += [f"board: {trouble[:300]}" for trouble in await page.locator(TROUBLE).all_inner_texts()]
@@ -112,7 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     pages = list(islice(cycle(arguments.pages.split(",")), arguments.viewers))
-    asked = f"?range={arguments.range}" if arguments.range else ""
+    asked = f"range={arguments.range}" if arguments.range else ""
     found = asyncio.run(visits(arguments.address.rstrip("/"), pages, asked, arguments.seconds))
     summary = {
         "viewers": len(found),
