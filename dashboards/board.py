@@ -197,7 +197,9 @@ def status_line(source: Source) -> None:
             st.badge(f"replay of {plain(source.name)}", icon=":material/replay:", color="blue")
             st.caption(played, width="content", help=not_live)
         else:
-            st.badge(f"war game {plain(source.name)}", icon=":material/stadia_controller:", color="violet")
+            # its seed; begin and settings, which keep the topics of games apart, follow in the name
+            seed = source.name.partition("-")[0]
+            st.badge(f"war game {plain(seed)}", icon=":material/stadia_controller:", color="violet")
             st.caption(played, width="content", help=not_live)
 
 

@@ -169,12 +169,13 @@ def test_a_live_source_that_fell_silent_is_not_shown_as_calm(board: Settings) ->
 
 
 def test_a_war_game_links_to_no_wiki(board: Settings) -> None:
-    edit(board, {"source_topic": WAR_GAME})
+    edit(board, {"source_topic": WAR_GAME.replace("-42", "-42-1764064800-silent0_1")})
     insert(board, "reverts", {})
 
     app = open_page()
 
     assert "war game 42" in texts(app)
+    assert "silent" not in texts(app)
     assert not [column for table in tables(app).values() for column in table.columns if column in ("diff", "history")]
 
 
