@@ -54,14 +54,14 @@ INTERVAL: float = Settings.model_fields["worker_commit_interval"].default
 
 # Measured, and where that stands in docs/benchmarks.md; the machine had two cores. `--measured` takes another run's.
 COSTS = Costs(
-    producer_us=22.5,  # "Stages", 2026-11-25
-    worker_us=31.8,  # likewise, one worker with full messages
-    clickhouse_us=17.6,  # likewise, what that worker's rows cost the embedded engine
+    producer_us=21.7,  # "Stages", 2026-11-25
+    worker_us=20.4,  # likewise, one worker with full messages
+    clickhouse_us=21.1,  # likewise, what that worker's rows cost the embedded engine
     broker_us=4.8,  # "Several workers": Apache Kafka, one consumer; the producer's side left out
     broker_bytes=250.0,  # docs/architecture.md, 0.2 to 0.3 KB in the embedded broker; 162 in full messages on a disk
     clickhouse_bytes=115.0,  # "Several workers": a real recording
 )
-PRODUCER_LIMIT = 40_000.0  # events/s that one connection and one process read: "Stages", 43,775 changes/s at least
+PRODUCER_LIMIT = 40_000.0  # events/s that one connection and one process read: "Stages", 43,683 changes/s at least
 
 # What is not measured but chosen or read elsewhere; the table is worth what these are.
 ASSUMED = (
