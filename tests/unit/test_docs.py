@@ -105,3 +105,13 @@ def test_every_table_is_explained() -> None:
     section = text[text.index("## Tables") :].split("\n## ")[0]
     made = re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", migrations, re.MULTILINE)
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(made)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    section = (ROOT / "README.md").read_text().partition("## What it takes")[2].partition("\n## ")[0]
+    figures = re.findall(r"\d[\d,]*[.,]\d+", section)
+    measured = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert len(figures) >= 9
+    assert [
+        figure for figure in figures if not re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d]|[.,]\d)", measured)
+    ] == []
