@@ -88,10 +88,10 @@ INSERT INTO reverts (
     reverted_rev_id, seconds_to_revert, method, evidence, target, self_revert, comment, shard, source, stored, version)
 SELECT
     wiki, server_name, title, namespace, timestamp, rev_id, user, actor,
-    if(sequence % 3 = 0, concat('Editor ', toString(sequence % 1000)), claim_user),
-    if(sequence % 3 = 0, 'person', 'temporary'), old_rev_id,
+    multiIf(sequence % 12 = 0, user, sequence % 3 = 0, concat('Editor ', toString(sequence % 1000)), claim_user) AS hit,
+    multiIf(hit = user, actor, sequence % 3 = 0, 'person', 'temporary'), old_rev_id,
     if(sequence % 5 = 0, NULL, toUInt32(exp(12.0 * (cityHash64(sequence) % 1000) / 1000))),
-    claim_method, 'summary', 'named', sequence % 12 = 0, comment, shard, source, stored, 1
+    claim_method, 'summary', 'named', hit = user, comment, shard, source, stored, 1
 FROM edits
 WHERE claim_method != '' AND NOT late AND {span}
 """

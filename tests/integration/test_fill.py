@@ -32,6 +32,8 @@ def test_queries_are_timed_over_a_filled_day(filled: Settings) -> None:
         edits = number(client, "SELECT countIf(type != 'log') FROM edits FINAL")
         late = number(client, "SELECT countIf(type != 'log' AND late) FROM edits FINAL")
         assert number(client, "SELECT sum(edits) FROM fronts FINAL") == edits - late
+        assert number(client, "SELECT count() FROM reverts WHERE self_revert != (reverter = reverted)") == 0
+        assert number(client, "SELECT count() FROM reverts WHERE self_revert") > 0
         assert number(client, "SELECT sum(edits) FROM fronts_hourly FINAL") == edits
         assert number(client, "SELECT sum(edits) FROM fronts_daily FINAL") == edits
 
