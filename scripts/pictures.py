@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 PICTURES = PROJECT_ROOT / "docs" / "pictures"
 SEED, EVENTS = 7, 240_000  # two hours at Wikimedia's rate
+STREAMS = 2  # a war game tells of each event in recentchange and in revision-create, and the ledger has both
 PLAY_LIMIT = 600  # seconds
+ROLL_UP_LIMIT = 90  # seconds; hours are summed up once a minute
 SIZES = {"wide": (1280, 1000), "phone": (400, 860)}
 QUALITY = 62  # of WebP: lines and letters stay sharp
 LETTERS = ("ja", "zh-cn", "ko", "ar", "he", "ru", "und-zsye")  # the last is emoji
@@ -57,6 +59,9 @@ def war_game() -> Iterator[tuple[Path, int]]:
                 raise SystemExit(f"The game did not come to its end; its logs are in {data_dir}")
             time.sleep(1)
         audit(data_dir)
+        deadline = time.monotonic() + ROLL_UP_LIMIT
+        while not all(row["known_hours"] for row in ask(data_dir, "hot_pages")) and time.monotonic() < deadline:
+            time.sleep(1)
         yield data_dir, port
     finally:
         process.terminate()
@@ -80,7 +85,7 @@ def is_whole(data_dir: Path) -> bool:
     if not (data_dir / "stack.env").exists():
         return False
     for row in ask(data_dir, "accounting"):
-        return bool(row["read"] == EVENTS and row["kept"] == row["stored"] + row["duplicates"])
+        return bool(row["read"] == STREAMS * EVENTS and row["kept"] == row["stored"] + row["duplicates"])
     return False
 
 
