@@ -21,9 +21,8 @@ from zlib import crc32
 import click
 import msgspec
 
-from scripts.scale_out import Result
+from scripts.scale_out import INTERVAL, Result
 from services.common.change import SHARDS, Change
-from services.common.settings import Settings
 from services.producer.events import read_event
 from services.simulator.events import stamp
 from services.simulator.wargame import WarGame
@@ -49,8 +48,6 @@ class Costs(NamedTuple):
     broker_bytes: float
     clickhouse_bytes: float
 
-
-INTERVAL: float = Settings.model_fields["worker_commit_interval"].default
 
 # Measured, and where that stands in docs/benchmarks.md; the machine had two cores. `--measured` takes another run's.
 COSTS = Costs(

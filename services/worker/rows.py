@@ -192,7 +192,6 @@ ALERTS = _table(
 # whatever follows from an edit must be there before the edit is. `ledger` comes after `edits` for the same reason: an
 # account may never run ahead of the rows it accounts for.
 CONSEQUENCES = (FRONTS, REVERTS, BATTLES, ALERTS, DUPLICATES, DEAD_LETTERS)
-TABLES = (*CONSEQUENCES, EDITS, LEDGER)
 
 NO_CLAIM = Claim("", "", 0, "", "", "")  # type: ignore[arg-type] # how "no claim" is stored
 
